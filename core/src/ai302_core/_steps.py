@@ -1,0 +1,190 @@
+"""The steps a flow may yield, and what they speak of: calls, replies, pictures. No I/O, no clock.
+
+A flow is a generator. `reply = yield from Send(call)` hands the step to a driver and takes back its typed outcome;
+a failed step raises inside the flow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast
+
+from .errors import TransportError
+
+if TYPE_CHECKING:
+    from .assets import Media
+    from .jobs import Job
+    from .ledger import Ledger
+
+T = TypeVar("T")
+Purpose = Literal["submit", "poll", "upload"]
+
+
+class Step(Generic[T]):
+    """One thing only a driver can do; `yield from` it for its outcome."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Generator[Step[Any], Any, T]:
+        outcome = yield self
+        return cast("T", outcome)
+
+
+Flow: TypeAlias = Generator[Step[Any], Any, T]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One HTTP request, ready to send. The secret header is apart, so that nothing prints it."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    secret: tuple[str, str] | None = field(default=None, repr=False)
+    purpose: Purpose = "poll"
+    timeout: float | None = None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back: status, headers in lower case, the whole body (bounded by the driver)."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)
+
+    @cached_property
+    def document(self) -> Any:
+        """The body as JSON; None when it is empty or no JSON."""
+        try:
+            return json.loads(self.body, parse_constant=lambda _: None) if self.body.strip() else None
+        except (ValueError, RecursionError):
+            return None
+
+    @property
+    def text(self) -> str:
+        """The body as text, whatever it is."""
+        return self.body.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture or clip given by the caller, read and recognised by its content.
+
+    content     the bytes; None for a link
+    url         the link; None for content
+    media_type  recognised from the content, such as "image/png"; "" for a link
+    width, height  pixels, where the content says so
+    """
+
+    name: str = ""
+    content: bytes | None = field(default=None, repr=False)
+    url: str | None = None
+    media_type: str = ""
+    sha256: str = ""
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass(frozen=True)
+class Send(Step[Reply]):
+    """Send a free request. Raises TransportError."""
+
+    call: Call
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What is written down in the same breath as a paid request's answer.
+
+    job    the snapshot to record; None leaves the intent as it is (nothing was created, it will be tried again)
+    reply  the answer's body, kept beside it
+    """
+
+    job: Job | None
+    reply: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True)
+class Paid(Step[Receipt]):
+    """Send a paid request once and record its receipt, as one step that no cancellation can split.
+
+    receipt  decides from the answer (or the TransportError) what is recorded; called with the moment of the answer
+    """
+
+    call: Call
+    receipt: Callable[[Reply | TransportError, datetime], Receipt]
+
+
+@dataclass(frozen=True)
+class Sleep(Step[None]):
+    """Wait for `seconds`, give or take the fraction `spread`. The only step a Ctrl-C or a cancellation may end."""
+
+    seconds: float
+    spread: float = 0.0
+
+
+@dataclass(frozen=True)
+class Now(Step[datetime]):
+    """The moment, aware UTC. Never runs backwards inside one process."""
+
+
+@dataclass(frozen=True)
+class Record(Step[T]):
+    """Read or write the ledger."""
+
+    apply: Callable[[Ledger], T]
+
+
+@dataclass(frozen=True)
+class Load(Step[Picture]):
+    """Read a picture or clip the caller gave. Raises ParameterError when it is missing, empty, or no media file."""
+
+    media: Media
+    field: str = ""
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """How far a download came.
+
+    status   HTTP status; headers in lower case
+    size     bytes now in the file
+    head     the first bytes of a body that was not written (any status but 200 and 206)
+    broken   why the body ended early, or ""
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    size: int = 0
+    head: bytes = field(default=b"", repr=False)
+    broken: str = ""
+
+
+@dataclass(frozen=True)
+class Stream(Step[Streamed]):
+    """GET `url` into the file `path`: no secret, no redirects followed, memory flat, synced at the end.
+
+    A 200 replaces the file's content, a 206 is appended to it. Stops with `broken` beyond `limit` bytes.
+    `private` allows loopback and private addresses, looked at before and after connecting.
+    Raises TransportError when no answer came, DownloadError for an address that is not allowed.
+    """
+
+    url: str
+    path: Path
+    headers: Mapping[str, str] = field(default_factory=dict)
+    limit: int = 2**33
+    private: bool = False
+
+
+@dataclass(frozen=True)
+class Save(Step[T]):
+    """Work on files: name, move, cut, write a sidecar. Runs in one piece."""
+
+    work: Callable[[], T]

@@ -1,0 +1,147 @@
+"""The ledger's interface: the durable list of paid jobs. `_sqlite.py` is its embedded default.
+
+Every method is one transaction, durable when it returns, safe to call from any thread, and raises LedgerError
+(a sentence and a hint) when the ledger cannot be read or written. Another store implements `Ledger` and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from .jobs import Job, Status
+
+__all__ = ["Claim", "FileRecord", "Intent", "Ledger", "Limits"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What is checked in the intent's transaction; None: no such limit.
+
+    max_jobs, per   accepted or open jobs in the running UTC "day" or "month", or "ever"; over every provider
+    concurrent      open jobs of one account, younger than `stale_after` seconds and not UNCONFIRMED
+    """
+
+    max_jobs: int | None = None
+    per: str = "day"
+    concurrent: int | None = None
+    stale_after: float = 900.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    """What is about to be paid for.
+
+    job      the new job, SUBMITTING
+    digest   of what the caller wrote; the same key with another digest is a KeyConflict
+    again    a failed, canceled or abandoned attempt under this key may be followed by a new one
+    save_to  where its files shall go, or None
+    """
+
+    job: Job
+    digest: str
+    again: bool = False
+    save_to: str | None = None
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """The answer to an intent.
+
+    job      the new job when `fresh`, else the one that holds the key
+    owned    the existing job is SUBMITTING and its owner lives: wait for its receipt
+    waiting  `concurrent` is reached: nothing was recorded, try again later
+    """
+
+    job: Job | None
+    fresh: bool = False
+    owned: bool = False
+    waiting: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileRecord:
+    """A saved file. `path` is absolute, `sha256` of its content, `size` in bytes, `asset` its Asset.to_json()."""
+
+    path: str
+    sha256: str
+    size: int
+    role: str
+    index: int
+    asset: dict[str, Any] = field(default_factory=dict)
+
+
+class Ledger(Protocol):
+    """The durable list of paid jobs."""
+
+    durable: bool
+    """Whether the jobs outlive this process; keys need it."""
+
+    url: str
+    """Where it is, without any secret."""
+
+    def find_key(self, key: str, digest: str) -> Claim | None:
+        """The newest attempt under `key` (as `claim` would answer without `again`), or None. Writes nothing.
+
+        Raises KeyConflict when the key names another request.
+        """
+
+    def claim(self, intent: Intent) -> Claim:
+        """Record the intent, unless its key is taken or a limit is reached.
+
+        Same key and digest: the existing newest attempt, not fresh. With `again`, a FAILED, CANCELED or ABANDONED
+        attempt is followed by a fresh one (`attempt` + 1); an open or UNCONFIRMED one raises KeyConflict.
+        A REFUSED attempt has freed its key. Raises KeyConflict for another digest, BudgetExceeded.
+        """
+
+    def reopen(self, job_id: str, expected: Status) -> bool:
+        """Take an `expected` job back to SUBMITTING under this process's ownership, before a second paid call.
+
+        False when it is not `expected` any more: somebody else took it.
+        """
+
+    def write(self, job: Job, reply: bytes = b"") -> Job:
+        """Record a snapshot. Never steps back from a settled status; returns what stands in the ledger now."""
+
+    def job(self, job_id: str) -> Job | None:
+        """The job, its dead owner accounted for (SUBMITTING becomes UNCONFIRMED), or None."""
+
+    def find(self, ref: str) -> list[Job]:
+        """Jobs that `ref` names: an id, its last 4 or more letters, "last", a key, a remote id, or a saved file."""
+
+    def jobs(
+        self,
+        *,
+        status: Sequence[Status] = (),
+        since: datetime | None = None,
+        text: str = "",
+        limit: int | None = None,
+    ) -> list[Job]:
+        """Jobs, newest first, without their `raw`; `text` is searched in the request, case ignored."""
+
+    def lease(self, job_ids: Sequence[str], seconds: float) -> list[str]:
+        """Of these jobs, those this process may follow now; for the others another living process does."""
+
+    def release(self, job_ids: Sequence[str]) -> None:
+        """Give leases back."""
+
+    def destination(self, job_id: str) -> str | None:
+        """Where the job's files shall go, as its intent said."""
+
+    def set_destination(self, job_id: str, save_to: str) -> None:
+        """Remember where the job's files shall go."""
+
+    def add_files(self, job_id: str, files: Sequence[FileRecord]) -> None:
+        """Record saved files; the same path again replaces its record."""
+
+    def files(self, job_id: str) -> list[FileRecord]:
+        """The saved files of a job, in the order of their deliverables."""
+
+    def durations(self, family: str, operation: str, model: str | None, limit: int = 200) -> list[float]:
+        """Seconds from submit to success of the latest such jobs, sorted."""
+
+    def close(self) -> None:
+        """Let go of the store. Closing twice is fine; using it again opens it again."""

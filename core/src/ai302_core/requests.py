@@ -1,0 +1,242 @@
+"""What a caller asks: frozen requests, compared by what was written, never by defaults. No I/O."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import Any, ClassVar, TypeVar
+
+from .assets import Media, media_from_json, media_to_json
+from .errors import ParameterError
+
+__all__ = ["ActionRequest", "ImageRequest", "Request", "StoredRequest", "VideoRequest"]
+
+R = TypeVar("R", bound="Request")
+_RATIO = re.compile(r"\d+(?:\.\d+)?:\d+(?:\.\d+)?")
+_SIZE = re.compile(r"\s*(\d+)\s*[xX×*]\s*(\d+)\s*")
+_CLASSES: dict[str, type[Request]] = {}
+
+
+def _tag(cls: type[Request]) -> str:
+    package = cls.__module__.partition(".")[0]
+    return cls.__name__ if package == __name__.partition(".")[0] else f"{package}.{cls.__name__}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The members every request has.
+
+    model  the service's name of the model; None: the family's default
+    extra  members added to the wire body untouched
+    query  members added to the wire query untouched
+    """
+
+    media_fields: ClassVar[tuple[str, ...]] = ()
+    kind: ClassVar[str] = ""
+
+    model: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    query: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        _CLASSES[_tag(cls)] = cls
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, list):
+                object.__setattr__(self, item.name, tuple(value))
+            elif isinstance(value, Mapping):
+                object.__setattr__(self, item.name, copy.deepcopy(dict(value)))
+            elif isinstance(value, (str, bytes)) and item.default == ():
+                object.__setattr__(self, item.name, (value,))
+        _check(self)
+
+    def written(self) -> dict[str, Any]:
+        """The members the caller set, by name, in the order of the class."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if _is_set(self, item.name)}
+
+    def media(self) -> Iterator[tuple[str, Media]]:
+        """Every picture or clip the request holds, with the name of its field."""
+        for name in self.media_fields:
+            value = getattr(self, name)
+            if isinstance(value, tuple):
+                yield from ((name, entry) for entry in value)
+            elif value is not None:
+                yield name, value
+
+    def with_media(self: R, exchange: Mapping[int, Media]) -> R:
+        """A copy whose nth picture (counted as `media()` does, from 0) is replaced."""
+        changes: dict[str, Any] = {}
+        position = 0
+        for name in self.media_fields:
+            value = getattr(self, name)
+            entries = value if isinstance(value, tuple) else () if value is None else (value,)
+            swapped = tuple(exchange.get(position + offset, entry) for offset, entry in enumerate(entries))
+            position += len(entries)
+            if entries:
+                changes[name] = swapped if isinstance(value, tuple) else swapped[0]
+        return replace(self, **changes)
+
+    def to_json(self) -> dict[str, Any]:
+        """{"type": …} and the members that were set, as plain JSON data."""
+        return {"type": _tag(type(self)), **self._written_json()}
+
+    def _written_json(self) -> dict[str, Any]:
+        document: dict[str, Any] = {}
+        for name, value in self.written().items():
+            if name in self.media_fields:
+                document[name] = (
+                    [media_to_json(entry) for entry in value] if isinstance(value, tuple) else media_to_json(value)
+                )
+            elif name == "size" and isinstance(value, tuple):
+                document[name] = f"{value[0]}x{value[1]}"
+            elif isinstance(value, tuple):
+                document[name] = list(value)
+            else:
+                document[name] = copy.deepcopy(value)
+        return document
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> Request:
+        """The request that `to_json` described; a StoredRequest while the class's family is not loaded."""
+        values = {name: value for name, value in document.items() if name != "type"}
+        cls = _CLASSES.get(str(document.get("type")))
+        if cls is None or cls is StoredRequest:
+            return StoredRequest(type=str(document.get("type")), values=values)
+        unknown = sorted(set(values) - {item.name for item in fields(cls)})
+        if unknown:
+            raise ParameterError(f"{cls.__name__} has no field {unknown[0]!r}.", field=unknown[0])
+        for name in cls.media_fields:
+            if name in values:
+                value = values[name]
+                many = isinstance(value, list)
+                values[name] = tuple(map(media_from_json, value)) if many else media_from_json(value)
+        try:
+            return cls(**values)
+        except TypeError as problem:
+            raise ParameterError(f"{cls.__name__}: {problem}") from None
+
+
+def _is_set(request: Request, name: str) -> bool:
+    item = next(entry for entry in fields(request) if entry.name == name)
+    default = item.default_factory() if item.default_factory is not MISSING else item.default
+    value = getattr(request, name)
+    return default is MISSING or type(value) is not type(default) or bool(value != default)
+
+
+def _check(request: Request) -> None:
+    def refuse(name: str, text: str) -> None:
+        raise ParameterError(f"{name}: {text} Nothing was sent.", field=name)
+
+    for name in ("prompt", "negative_prompt", "model", "resolution"):
+        value = getattr(request, name, None)
+        if value is not None and not isinstance(value, str):
+            refuse(name, f"expected text, not {type(value).__name__}.")
+    ratio = getattr(request, "aspect_ratio", None)
+    if ratio is not None and (not isinstance(ratio, str) or not _RATIO.fullmatch(ratio)):
+        refuse("aspect_ratio", f'expected "W:H" such as "16:9", not {ratio!r}.')
+    size = getattr(request, "size", None)
+    if size is not None:
+        match = _SIZE.fullmatch(size) if isinstance(size, str) else None
+        pair = (int(match[1]), int(match[2])) if match else size
+        good = isinstance(pair, tuple) and len(pair) == 2 and all(type(side) is int and side > 0 for side in pair)
+        if not good:
+            refuse("size", f'expected pixels as "1024x1536" or (1024, 1536), not {size!r}.')
+        object.__setattr__(request, "size", pair)
+    for name, least in (("count", 1), ("seed", None)):
+        value = getattr(request, name, None)
+        if value is not None and (type(value) is not int or (least is not None and value < least)):
+            refuse(name, f"expected a whole number{f' from {least}' if least is not None else ''}, not {value!r}.")
+    duration = getattr(request, "duration", None)
+    if duration is not None and (isinstance(duration, (bool, str)) or not duration > 0):
+        refuse("duration", f"expected seconds as a number, not {duration!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageRequest(Request):
+    """Pictures from a text, from pictures, or both. Runs on every family that makes pictures.
+
+    prompt           what to make
+    negative_prompt  what to keep out
+    aspect_ratio     "W:H", such as "16:9"
+    size             pixels, "1024x1536" or (1024, 1536)
+    resolution       the service's word, such as "2K"
+    seed, count      whole numbers
+    images           reference pictures: paths, bytes, links, data: links or earlier assets
+    mask             white = repaint
+
+    Raises ParameterError for a value of the wrong shape.
+    """
+
+    media_fields: ClassVar[tuple[str, ...]] = ("images", "mask")
+    kind: ClassVar[str] = "image"
+
+    prompt: str = field(kw_only=False)
+    negative_prompt: str | None = None
+    aspect_ratio: str | None = None
+    size: str | tuple[int, int] | None = None
+    resolution: str | None = None
+    seed: int | None = None
+    count: int | None = None
+    images: tuple[Media, ...] = ()
+    mask: Media | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoRequest(Request):
+    """Clips from a text, from pictures, or both. Runs on every family that makes clips.
+
+    duration    seconds
+    resolution  the service's word, such as "720p"
+    audio       whether the clip has sound
+    first_frame, last_frame, references, video   paths, bytes, links, data: links or earlier assets
+
+    Raises ParameterError for a value of the wrong shape.
+    """
+
+    media_fields: ClassVar[tuple[str, ...]] = ("first_frame", "last_frame", "references", "video")
+    kind: ClassVar[str] = "video"
+
+    prompt: str = field(kw_only=False)
+    negative_prompt: str | None = None
+    aspect_ratio: str | None = None
+    resolution: str | None = None
+    duration: float | None = None
+    seed: int | None = None
+    audio: bool | None = None
+    first_frame: Media | None = None
+    last_frame: Media | None = None
+    references: tuple[Media, ...] = ()
+    video: Media | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionRequest(Request):
+    """One press of an action a job offers. Made by `act`; a family extends it with the fields its actions take.
+
+    action  the action's name
+    task    the remote id of the job it belongs to
+    values  what the action itself carries on the wire
+    needs   the fields that an answer to INPUT_REQUIRED must bring
+    """
+
+    action: str = field(kw_only=False)
+    task: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredRequest(Request):
+    """A request whose class belongs to a family that is not loaded here. Kept word for word."""
+
+    type: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """What it was made from."""
+        return {"type": self.type, **copy.deepcopy(dict(self.values))}
