@@ -6,6 +6,7 @@ a failed step raises inside the flow.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast
 
-from .errors import TransportError
+from .errors import Ai302Error, LedgerError, TransportError
 
 if TYPE_CHECKING:
     from .assets import Media
@@ -91,6 +92,10 @@ class Picture:
     width: int | None = None
     height: int | None = None
 
+    def data_url(self) -> str:
+        """The content as a data: link."""
+        return f"data:{self.media_type};base64,{base64.b64encode(self.content or b'').decode()}"
+
 
 @dataclass(frozen=True)
 class Send(Step[Reply]):
@@ -103,12 +108,18 @@ class Send(Step[Reply]):
 class Receipt:
     """What is written down in the same breath as a paid request's answer.
 
-    job    the snapshot to record; None leaves the intent as it is (nothing was created, it will be tried again)
-    reply  the answer's body, kept beside it
+    job      the snapshot to record; None leaves the intent as it is: nothing was created
+    reply    the answer's body, kept beside it
+    error    what the flow shall raise, or, while `job` is None, why nothing was created
+    after    seconds the service asks to wait before trying again
+    trouble  filled in by the driver: the ledger could not record the job
     """
 
     job: Job | None
     reply: bytes = field(default=b"", repr=False)
+    error: Ai302Error | None = None
+    after: float | None = None
+    trouble: LedgerError | None = None
 
 
 @dataclass(frozen=True)
@@ -133,6 +144,11 @@ class Sleep(Step[None]):
 @dataclass(frozen=True)
 class Now(Step[datetime]):
     """The moment, aware UTC. Never runs backwards inside one process."""
+
+
+@dataclass(frozen=True)
+class NewId(Step[str]):
+    """A new job id: the day and eight random letters and digits, such as "261121-k3v9xq2m"."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +189,8 @@ class Stream(Step[Streamed]):
 
     A 200 replaces the file's content, a 206 is appended to it. Stops with `broken` beyond `limit` bytes.
     `private` allows loopback and private addresses, looked at before and after connecting.
+    `began` is called with status and headers of a 200 or 206 when the file is ready for the body (a 200 has emptied
+    it), before the first byte is written: a process killed in the middle leaves what a resume needs.
     Raises TransportError when no answer came, DownloadError for an address that is not allowed.
     """
 
@@ -181,6 +199,7 @@ class Stream(Step[Streamed]):
     headers: Mapping[str, str] = field(default_factory=dict)
     limit: int = 2**33
     private: bool = False
+    began: Callable[[int, Mapping[str, str]], None] | None = None
 
 
 @dataclass(frozen=True)

@@ -73,9 +73,8 @@ KINDS = ("busy", "content", "auth", "balance", "rate", "invalid", "missing", "un
 class Endpoint:
     """One HTTP call. `{job_id}` and route values are percent-encoded, gateway values stand as they are.
 
-    query      constant parameters; values may hold the same placeholders
-    json       a constant body
-    multipart  send the body as multipart/form-data
+    query  constant parameters; values may hold the same placeholders
+    json   a constant body
     """
 
     method: str
@@ -83,7 +82,6 @@ class Endpoint:
     query: Mapping[str, str] = _member(default_factory=dict)
     json: Any = None
     headers: Mapping[str, str] = _member(default_factory=dict)
-    multipart: bool = False
 
 
 def get(path: str, **options: Any) -> Endpoint:
@@ -285,7 +283,8 @@ class Operation:
     actions        document -> what the job offers
     prepare        flow before the intent: request -> request
     finish         flow of free calls after the success word: (job, document) -> all assets
-    images         how pictures may be given: "url", "data" (data: link), "base64", "file" (multipart)
+    images         how pictures may be given: "url" (a link), "data" (a data: link)
+    said           request -> fields already said inside others, such as flags in a prompt; defaults yield to them
     rules          request -> what the service does with its fields
     times          the service's own moments
     usual          (seconds until the fastest are done, seconds until most are)
@@ -315,6 +314,7 @@ class Operation:
     prepare: Callable[[Any], Flow[Any]] | None = None
     finish: Callable[[Job, Any], Flow[Sequence[Asset]]] | None = None
     images: tuple[str, ...] = ("url", "data")
+    said: Callable[[Any], Mapping[str, Any]] | None = None
     rules: Callable[[Any], Mapping[str, Rule]] | None = None
     times: Times | None = None
     usual: tuple[float, float] = (5.0, 60.0)

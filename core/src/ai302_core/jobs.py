@@ -94,7 +94,7 @@ class Job:
     parent       the id of the job whose action was pressed, or None
     sandbox      made by the local sandbox: no money
     progress     0..1, or None when the service does not say
-    needs        fields that an answer to INPUT_REQUIRED takes
+    needs        fields that an answer to INPUT_REQUIRED takes; `answered` once one was accepted
     assets       what it yielded so far
     raw          the service's last reply (JSON), or None
     *_at         aware UTC
@@ -122,6 +122,7 @@ class Job:
     warnings: tuple[Notice, ...] = ()
     actions: tuple[Action, ...] = ()
     needs: tuple[str, ...] = ()
+    answered: bool = False
     billed: Billed = "unknown"
     submitted_at: datetime | None = None
     started_at: datetime | None = None
@@ -148,7 +149,7 @@ class Job:
         document: dict[str, Any] = {"v": 1}
         for item in fields(self):
             value = getattr(self, item.name)
-            if value is None or value == () or value == {} or value == "":
+            if value is None or value is False or value in ((), {}, ""):
                 continue
             document[item.name] = _ENCODE.get(item.name, _plain)(value)
         return document

@@ -59,27 +59,21 @@ class Request:
         """The members the caller set, by name, in the order of the class."""
         return {item.name: getattr(self, item.name) for item in fields(self) if _is_set(self, item.name)}
 
-    def media(self) -> Iterator[tuple[str, Media]]:
-        """Every picture or clip the request holds, with the name of its field."""
-        for name in self.media_fields:
-            value = getattr(self, name)
-            if isinstance(value, tuple):
-                yield from ((name, entry) for entry in value)
-            elif value is not None:
-                yield name, value
-
-    def with_media(self: R, exchange: Mapping[int, Media]) -> R:
-        """A copy whose nth picture (counted as `media()` does, from 0) is replaced."""
-        changes: dict[str, Any] = {}
-        position = 0
+    def media(self) -> Iterator[tuple[tuple[str, int], Media]]:
+        """Every picture or clip the request holds, with its place: the field, and the position in it from 0."""
         for name in self.media_fields:
             value = getattr(self, name)
             entries = value if isinstance(value, tuple) else () if value is None else (value,)
-            swapped = tuple(exchange.get(position + offset, entry) for offset, entry in enumerate(entries))
-            position += len(entries)
-            if entries:
-                changes[name] = swapped if isinstance(value, tuple) else swapped[0]
-        return replace(self, **changes)
+            yield from (((name, position), entry) for position, entry in enumerate(entries))
+
+    def with_media(self: R, exchange: Mapping[tuple[str, int], Media]) -> R:
+        """A copy whose pictures at the given places are replaced."""
+        changes: dict[str, Any] = {}
+        for (name, position), media in exchange.items():
+            value = changes.get(name, getattr(self, name))
+            many = isinstance(value, tuple)
+            changes[name] = (*value[:position], media, *value[position + 1 :]) if many else media
+        return replace(self, **changes) if changes else self
 
     def to_json(self) -> dict[str, Any]:
         """{"type": …} and the members that were set, as plain JSON data."""

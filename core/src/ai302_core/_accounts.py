@@ -1,0 +1,53 @@
+"""An account: everything the flows must know of one configured provider. Data only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from .family import Family, Gateway, Operation
+from .ledger import Limits
+
+
+class Secret(Protocol):
+    """A key that shows itself only when asked."""
+
+    def reveal(self) -> str:
+        """The key itself, for the one header that carries it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeouts:
+    """Seconds: to connect, for a submit's answer, for a poll's, between two pieces of a download, for a whole wait."""
+
+    connect: float = 10.0
+    submit: float = 120.0
+    poll: float = 30.0
+    download: float = 60.0
+    wait: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """One configured provider, resolved: its family's record, its gateway, its key.
+
+    interval, slowest  seconds between looks, at first and at most
+    """
+
+    name: str
+    family: Family
+    gateway: Gateway
+    base_url: str
+    key: Secret = field(repr=False)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    limits: Limits = field(default_factory=Limits)
+    per_minute: int | None = None
+    interval: float = 2.0
+    slowest: float = 10.0
+    sandbox: bool = False
+
+    def operation(self, name: str) -> Operation | None:
+        """The family's operation of that name."""
+        return self.family.operation(name)

@@ -1,0 +1,44 @@
+"""Where result links may lead: public addresses only, unless the provider itself is a private one."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import urllib.request
+from urllib.parse import urlsplit
+
+from .errors import DownloadError, TransportError
+
+
+def check(url: str) -> None:
+    """Refuse addresses a result link has no business with, before anything is sent there.
+
+    Raises DownloadError for a private address, TransportError for a name that cannot be resolved.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if proxied(url):
+        return
+    try:
+        found = socket.getaddrinfo(host, parts.port or 443, type=socket.SOCK_STREAM)
+    except OSError:
+        raise TransportError(
+            f"The name {host} of a result link cannot be resolved.", sent=False, billed="yes"
+        ) from None
+    for entry in found:
+        refuse_private(str(entry[4][0]), host)
+
+
+def proxied(url: str) -> bool:
+    """Whether the environment sends this link through a proxy, which then resolves and connects."""
+    parts = urlsplit(url)
+    return parts.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(parts.hostname or "")
+
+
+def refuse_private(address: str, host: str) -> None:
+    """Raise DownloadError unless the address is a public one."""
+    if not ipaddress.ip_address(address.partition("%")[0]).is_global:
+        raise DownloadError(
+            f"A result link points at {host}, a private address; it is not followed. The job is fine and paid.",
+            retryable=False,
+        )

@@ -1,0 +1,170 @@
+"""One configuration in use: its accounts, its ledger, its drivers, shared by both providers."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from . import _http, _sqlite, config, registry
+from ._accounts import Account, Timeouts
+from ._drivers import AsyncDriver, SyncDriver
+from .errors import ConfigError
+from .family import Family, Gateway
+from .jobs import Job
+from .ledger import Ledger, Limits
+from .requests import Request
+
+T = TypeVar("T")
+
+
+class Connection:
+    """Settings, resolved lazily: a broken provider costs only itself."""
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        gateway: str | None = None,
+        config_from: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+        ledger: str | None = None,
+        budget: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.settings = config.load_settings(config_from, budget=budget)
+        self.name = name
+        self._given = {"api_key": api_key, "base_url": base_url, "gateway": gateway}
+        self._accounts: dict[str, Account] = {}
+        self._lock = threading.Lock()
+        self.ledger: Ledger = _sqlite.open_ledger(
+            config.ledger_url(self.settings, ledger), data_dir=config.data_dir()
+        )
+        self._transports: dict[Timeouts, _http.Transport] = {}
+        self._sync: dict[Timeouts, SyncDriver] = {}
+        self._async: dict[Timeouts, AsyncDriver] = {}
+
+    def driver(self, account: Account) -> SyncDriver:
+        """The sync driver with this account's timeouts."""
+        with self._lock:
+            if account.timeouts not in self._sync:
+                self._sync[account.timeouts] = SyncDriver(self._transport(account.timeouts), self.ledger)
+            return self._sync[account.timeouts]
+
+    def async_driver(self, account: Account) -> AsyncDriver:
+        """The async driver with this account's timeouts."""
+        with self._lock:
+            if account.timeouts not in self._async:
+                self._async[account.timeouts] = AsyncDriver(self._transport(account.timeouts), self.ledger)
+            return self._async[account.timeouts]
+
+    def _transport(self, timeouts: Timeouts) -> _http.Transport:
+        if timeouts not in self._transports:
+            self._transports[timeouts] = _http.Transport(timeouts)
+        return self._transports[timeouts]
+
+    def serving(self, request: Request) -> Account:
+        """The account that serves a request, by name, by default, or because it is the only one. Raises ConfigError."""
+        kind = type(request).kind
+        return self.account(config.pick_provider(self.settings, self.name, kind or None, self._installed()))
+
+    def default(self) -> Account:
+        """The account of this connection when there is no request to choose by. Raises ConfigError."""
+        return self.account(config.pick_provider(self.settings, self.name, None, self._installed()))
+
+    def owning(self, job: Job) -> Account:
+        """The configured account of a job: same family, same origin. A job's address never brings a key to it.
+
+        Raises ConfigError when no provider of that origin is configured.
+        """
+        names = [job.provider, *self.settings.providers, job.family]
+        for name in dict.fromkeys(names):
+            try:
+                account = self.account(name)
+            except ConfigError:
+                continue
+            if account.family.name == job.family and account.base_url == job.base_url:
+                return account
+        raise ConfigError(
+            f"No configured provider of {job.family} is at {job.base_url}, where job {job.id} lives.",
+            billed=job.billed,
+            hint=f'Add one to gen302.toml: [providers.{job.provider}] family = "{job.family}", base_url = "{job.base_url}"',
+        )
+
+    def account(self, name: str) -> Account:
+        """The account of a configured provider, or of an installed family by its own name."""
+        with self._lock:
+            if name not in self._accounts:
+                self._accounts[name] = self._resolved(name)
+            return self._accounts[name]
+
+    def _resolved(self, name: str) -> Account:
+        settings = self.settings
+        chosen = settings.provider(name)
+        family = registry.load(chosen.family, choice=chosen.plugin)
+        given = self._given if self.name in (None, name) else dict.fromkeys(self._given)
+        gateway = self._gateway(family, name, given["gateway"] or chosen.gateway)
+        address = given["base_url"] or chosen.base_url or gateway.base_url
+        if address is None and settings.sandbox is None:
+            raise ConfigError(
+                f"Gateway {gateway.name} of {name!r} has no address of its own. Nothing was sent.",
+                hint=f'Add it: [providers.{name}] base_url = "https://…"',
+            )
+        base_url = settings.sandbox or config.normalise_base_url(address or "")
+        limits = Limits(
+            max_jobs=settings.budget.max_jobs if settings.budget else None,
+            per=settings.budget.per if settings.budget else "day",
+            concurrent=chosen.limits.concurrent,
+        )
+        return Account(
+            name=name,
+            family=family,
+            gateway=gateway,
+            base_url=base_url,
+            key=config.key_for(settings, name, base_url, api_key=given["api_key"]),
+            defaults=chosen.defaults,
+            timeouts=Timeouts(**vars(chosen.timeouts)),
+            limits=limits,
+            per_minute=chosen.limits.per_minute,
+            interval=0.25 if settings.sandbox and chosen.poll.initial is None else chosen.poll.initial or 2.0,
+            slowest=chosen.poll.maximum or 10.0,
+            sandbox=settings.sandbox is not None,
+        )
+
+    def _gateway(self, family: Family, provider: str, name: str | None) -> Gateway:
+        if name is None:
+            return family.gateways[0]
+        own = self.settings.gateways.get(name)
+        gateway = family.gateway(own.like if own is not None else name)
+        if gateway is None:
+            known = ", ".join([*(entry.name for entry in family.gateways), *self.settings.gateways])
+            raise ConfigError(
+                f"[providers.{provider}] {family.name} knows no gateway {(own.like if own else name)!r}; known: {known}."
+            )
+        if own is None:
+            return gateway
+        return replace(
+            gateway,
+            name=name,
+            base_url=own.base_url or gateway.base_url,
+            auth=own.auth or gateway.auth,
+            values={**gateway.values, **own.values},
+            lacks=gateway.lacks if own.lacks is None else tuple(own.lacks),
+        )
+
+    def _installed(self) -> list[str]:
+        return [entry.name for entry in registry.installed()]
+
+    def close(self) -> None:
+        """Let go of connections and the ledger. Twice is fine; using it again opens them again."""
+        for transport in self._transports.values():
+            transport.close()
+        self.ledger.close()
+
+    async def aclose(self) -> None:
+        """Wait for receipts still to be written, then let go."""
+        for driver in list(self._async.values()):
+            await driver.aclose()
+        self.close()

@@ -1,0 +1,258 @@
+"""The two small drivers that perform steps, one sync, one async. No decisions."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from types import FrameType
+from typing import Any, TypeVar
+
+from . import _http, _media
+from ._steps import Flow, Load, NewId, Now, Paid, Receipt, Record, Reply, Save, Send, Sleep, Step, Stream
+from .errors import LedgerError, TransportError
+from .jobs import Job
+from .ledger import Ledger
+
+T = TypeVar("T")
+
+PAID_AT_ONCE = 16
+"""Paid calls that one async provider has on the wire at once."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, or a canceled caller, held back until the receipt of a paid call was written.
+
+    outcome  what the flow returned all the same, usually the Job; None when it was stopped before it paid
+    """
+
+    outcome: object = None
+
+
+class Stop:
+    """Asks a flow to stop at its next rest: while it sleeps or before it pays, never between that and the receipt."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._event = threading.Event()
+
+    def ask(self) -> None:
+        """Stop at the next rest."""
+        self.asked = True
+        self._event.set()
+
+    def check(self) -> None:
+        """Raise Interrupted if asked."""
+        if self.asked:
+            raise Interrupted
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, or raise Interrupted as soon as asked."""
+        self._event.wait(seconds)
+        self.check()
+
+
+class SignalStop(Stop):
+    """The same, asked by Ctrl-C. The second Ctrl-C does not wait any more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._resting = False
+
+    def heard(self, number: int, frame: FrameType | None) -> None:
+        """The signal handler: no locks here, it may run anywhere in the main thread."""
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        if self._resting:
+            raise Interrupted
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, or raise Interrupted as soon as asked."""
+        self._resting = True
+        try:
+            self.check()
+            _http.sleep(seconds)
+        finally:
+            self._resting = False
+
+
+@contextlib.contextmanager
+def _holding_ctrl_c() -> Iterator[Stop | None]:
+    """In the main thread of a program with Python's own Ctrl-C, a Stop that hears it; elsewhere None."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield None
+        return
+    stop = SignalStop()
+    signal.signal(signal.SIGINT, stop.heard)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class SyncDriver:
+    """Performs steps in the calling thread."""
+
+    def __init__(self, transport: _http.Transport, ledger: Ledger) -> None:
+        self.transport = transport
+        self.ledger = ledger
+
+    def run(self, flow: Flow[T], stop: Stop | None = None) -> T:
+        """The flow's outcome, or what it raises."""
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    outcome = self.perform(step, stop)
+                except BaseException as failure:  # noqa: BLE001 - whatever it is, the flow decides
+                    step = flow.throw(failure)
+                else:
+                    step = flow.send(outcome)
+        except StopIteration as finished:
+            value: T = finished.value
+            return value
+        finally:
+            flow.close()
+
+    def pay(self, flow: Flow[T], stop: Stop | None = None) -> T:
+        """Run a flow that pays: a Ctrl-C is held until its receipt is written, then raised with its outcome."""
+        if stop is not None:
+            return self.run(flow, stop)
+        with _holding_ctrl_c() as own:
+            outcome = self.run(flow, own)
+        if own is not None and own.asked:
+            interrupt = Interrupted()
+            interrupt.outcome = outcome
+            raise interrupt
+        return outcome
+
+    def perform(self, step: Step[Any], stop: Stop | None) -> Any:
+        """Do one step."""
+        match step:
+            case Send():
+                return self.transport.send(step.call)
+            case Paid():
+                if stop is not None:
+                    stop.check()
+                return self._paid(step)
+            case Sleep():
+                seconds = _http.spread(step.seconds, step.spread)
+                return stop.sleep(seconds) if stop is not None else _http.sleep(seconds)
+            case Now():
+                return _http.now()
+            case NewId():
+                return _http.new_id()
+            case Record():
+                return step.apply(self.ledger)
+            case Load():
+                return _media.load(step.media, step.field)
+            case Stream():
+                return self.transport.stream(step)
+            case Save():
+                return step.work()
+            case _:
+                raise TypeError(f"{type(step).__name__} is no step of this driver")
+
+    def _paid(self, step: Paid) -> Receipt:
+        answer: Reply | TransportError
+        try:
+            answer = self.transport.send(step.call, paid=True)
+        except TransportError as problem:
+            answer = problem
+        receipt = step.receipt(answer, _http.now())
+        if receipt.job is None:
+            return receipt
+        try:
+            self.ledger.write(receipt.job, receipt.reply)
+        except LedgerError as trouble:
+            return replace(receipt, trouble=trouble)
+        return receipt
+
+
+class AsyncDriver:
+    """Performs free steps on the running loop; everything paid, and all disk work, in threads by the sync driver."""
+
+    def __init__(self, transport: _http.Transport, ledger: Ledger) -> None:
+        self.sync = SyncDriver(transport, ledger)
+        self._transport = transport
+        self._pid = os.getpid()
+        self._pools: dict[str, ThreadPoolExecutor] = {}
+        self._paying: set[Future[Any]] = set()
+
+    def _pool(self, name: str, size: int) -> ThreadPoolExecutor:
+        if self._pid != os.getpid():
+            self._pid, self._pools, self._paying = os.getpid(), {}, set()
+        if name not in self._pools:
+            self._pools[name] = ThreadPoolExecutor(size, thread_name_prefix=f"gen302-{name}")
+        return self._pools[name]
+
+    async def run(self, flow: Flow[T]) -> T:
+        """The flow's outcome, or what it raises."""
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    outcome = await self._perform(step)
+                except BaseException as failure:  # noqa: BLE001 - whatever it is, the flow decides
+                    step = flow.throw(failure)
+                else:
+                    step = flow.send(outcome)
+        except StopIteration as finished:
+            value: T = finished.value
+            return value
+        finally:
+            flow.close()
+
+    async def pay(self, make: Callable[[], Flow[T]]) -> T:
+        """Run a flow that pays in a thread. A canceled caller returns at once; the thread writes its receipt."""
+        stop = Stop()
+        future = self._pool("paid", PAID_AT_ONCE).submit(lambda: self.sync.run(make(), stop))
+        self._paying.add(future)
+        future.add_done_callback(self._paying.discard)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            stop.ask()
+            raise
+
+    async def _perform(self, step: Step[Any]) -> Any:
+        match step:
+            case Send():
+                return await self._transport.send_async(step.call)
+            case Sleep():
+                return await _http.sleep_async(_http.spread(step.seconds, step.spread))
+            case Now():
+                return _http.now()
+            case NewId():
+                return _http.new_id()
+            case Paid():
+                raise TypeError("a paid step never runs in a coroutine")
+            case Stream():
+                return await self._in_thread("files", 4, step)
+            case _:
+                return await self._in_thread("disk", 4, step)
+
+    async def _in_thread(self, name: str, size: int, step: Step[Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._pool(name, size), self.sync.perform, step, None)
+
+    async def aclose(self) -> None:
+        """Wait for every receipt that is still to be written, then let go of threads and connections."""
+        if self._paying:
+            await asyncio.to_thread(wait, list(self._paying))
+        for pool in self._pools.values():
+            pool.shutdown(wait=False)
+        self._pools = {}
+        await self._transport.aclose()
+
+
+def job_of(interrupt: BaseException) -> Job | None:
+    """The job an interrupted call had already paid for, or None."""
+    outcome = getattr(interrupt, "outcome", None)
+    return outcome if isinstance(outcome, Job) else None

@@ -1,0 +1,108 @@
+"""Who is looked at when, many jobs at once: one heap of due jobs, no task and no generator a job. No I/O."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from . import _looking
+from ._accounts import Account
+from ._looking import Look, Watch
+from ._policies import Schedule
+from .errors import Ai302Error
+from .family import Operation
+from .jobs import Job
+
+
+@dataclass
+class Followed:
+    """One job on the agenda, and what must be remembered of it between looks."""
+
+    account: Account
+    operation: Operation
+    job: Job
+    schedule: Schedule
+    limit: float
+    since: datetime
+    watch: Watch = field(default_factory=Watch)
+    error: Ai302Error | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether following it further tells nothing new."""
+        return self.error is not None or not self.job.status.followed
+
+
+Batch = list[Followed]
+
+
+class Agenda:
+    """Jobs by the moment they are due."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[datetime, int, Followed]] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def add(self, entry: Followed, now: datetime) -> None:
+        """Plan the next look at a job."""
+        self._count += 1
+        due = now + timedelta(seconds=entry.watch.wait(entry.schedule, entry.job, now))
+        heapq.heappush(self._heap, (due, self._count, entry))
+
+    def wait(self, now: datetime) -> float | None:
+        """Seconds until somebody is due; None when nobody is left."""
+        return max(0.0, (self._heap[0][0] - now).total_seconds()) if self._heap else None
+
+    def due(self, now: datetime, most: int) -> Iterator[Batch]:
+        """At most `most` looks that are due: one job each, or a batch filled with what is due within a tenth."""
+        while self._heap and most > 0 and self._heap[0][0] <= now:
+            first = heapq.heappop(self._heap)[2]
+            batch = [first]
+            size = _size(first)
+            soon = now + timedelta(seconds=first.schedule.interval / 10)
+            aside: list[tuple[datetime, int, Followed]] = []
+            while self._heap and len(batch) < size and self._heap[0][0] <= soon and len(aside) < size:
+                item = heapq.heappop(self._heap)
+                if _together(first, item[2]):
+                    batch.append(item[2])
+                else:
+                    aside.append(item)
+            for item in aside:
+                heapq.heappush(self._heap, item)
+            most -= 1
+            yield batch
+
+    def take(self, batch: Batch, looks: list[Look], now: datetime) -> Batch:
+        """Note what was seen; those that are over come back, the others are planned again."""
+        finished: Batch = []
+        for entry, seen in zip(batch, looks, strict=True):
+            entry.job = seen.job
+            try:
+                entry.watch.take(seen, now)
+            except Ai302Error as problem:
+                entry.error = problem
+            if not entry.over and (now - entry.since).total_seconds() >= entry.limit:
+                entry.error = _looking.overdue(entry.job, entry.limit)
+            if entry.over:
+                finished.append(entry)
+            else:
+                self.add(entry, now)
+        return finished
+
+
+def _size(entry: Followed) -> int:
+    many = entry.operation.many
+    return many.size if many is not None and "many" not in entry.account.gateway.lacks else 1
+
+
+def _together(one: Followed, other: Followed) -> bool:
+    return (
+        one.account is other.account
+        and one.operation.many == other.operation.many
+        and dict(one.job.route) == dict(other.job.route)
+    )

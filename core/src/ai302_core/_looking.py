@@ -1,0 +1,297 @@
+"""The free flows: look at jobs, follow one until it settles, cancel. A look settles a job only on its own word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from . import _paths, _planning, _policies, _reading, _wire
+from ._accounts import Account
+from ._policies import GRACE, SPREAD
+from ._steps import Call, Flow, Now, Record, Reply, Send, Sleep
+from .assets import Asset
+from .errors import (
+    Ai302Error,
+    JobTimeout,
+    NotFoundError,
+    PluginError,
+    ReplyError,
+    TransportError,
+)
+from .family import Operation
+from .jobs import Job, Notice, Status
+
+_FATAL = ("auth", "balance", "invalid", "unsupported")
+_TRANSIENT = frozenset({408, 425, 429})
+OnUpdate = Callable[[Job], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """Why a look saw nothing.
+
+    error    what to raise if it comes to that; the next look may see more
+    missing  the service does not know the task
+    fatal    looking again changes nothing: the caller must act
+    after    seconds the service asks to wait
+    """
+
+    error: Ai302Error
+    missing: bool = False
+    fatal: bool = False
+    after: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What one look saw: the snapshot after it, or the trouble it met."""
+
+    job: Job
+    trouble: Trouble | None = None
+
+
+def look(account: Account, jobs: Sequence[Job]) -> Flow[list[Look]]:
+    """Look at jobs of one account, one call each, and record what changed."""
+    seen: list[Look] = []
+    for job in jobs:
+        operation = operation_of(account, job)
+        seen.append((yield from _look_at(account, operation, job)))
+    return seen
+
+
+def look_together(account: Account, jobs: Sequence[Job]) -> Flow[list[Look]]:
+    """One call for many jobs of one route; those the answer leaves out are looked at one by one."""
+    if len(jobs) == 1:
+        return (yield from look(account, jobs))
+    operation = operation_of(account, jobs[0])
+    call = _wire.many_call(account, operation, jobs)
+    many = operation.many
+    if call is None or many is None:
+        return (yield from look(account, jobs))
+    reply, trouble = yield from _asked(account, operation, call)
+    if reply is None:
+        return [Look(job=job, trouble=trouble) for job in jobs]
+    now = yield from Now()
+    documents = {
+        _paths.first_scalar(document, (many.id,)): document for document in _paths.values(reply.document, many.at)
+    }
+    seen: list[Look] = []
+    for job in jobs:
+        document = documents.get(job.remote_id)
+        if document is None:
+            seen += yield from look(account, [job])
+        else:
+            own = operation_of(account, job)
+            seen.append((yield from _taken_in(account, own, job, document, reply, now)))
+    return seen
+
+
+def operation_of(account: Account, job: Job) -> Operation:
+    """The operation a job belongs to. Raises PluginError when the installed family has it no more."""
+    operation = account.operation(job.operation)
+    if operation is None:
+        raise PluginError(
+            f"The installed {account.family.name} has no operation {job.operation!r} (job {job.id}).",
+            billed=job.billed,
+            hint="Upgrade or downgrade the family's distribution; the job itself is fine.",
+        )
+    return operation
+
+
+def _asked(account: Account, operation: Operation, call: Call) -> Flow[tuple[Reply | None, Trouble | None]]:
+    """A reply that speaks of jobs, or the trouble."""
+    try:
+        reply = yield from Send(call)
+    except TransportError as problem:
+        problem.billed = "yes"
+        return None, Trouble(error=problem)
+    now = yield from Now()
+    trouble = _unreadable(account, operation, reply, now)
+    return (None, trouble) if trouble else (reply, None)
+
+
+def _look_at(account: Account, operation: Operation, job: Job) -> Flow[Look]:
+    call = _wire.poll_call(account, operation, job)
+    if call is None:
+        return Look(job=job)
+    reply, trouble = yield from _asked(account, operation, call)
+    if reply is None:
+        return Look(job=job, trouble=trouble)
+    now = yield from Now()
+    return (yield from _taken_in(account, operation, job, reply.document, reply, now))
+
+
+def _unreadable(account: Account, operation: Operation, reply: Reply, now: datetime) -> Trouble | None:
+    """The trouble with a reply that says nothing about a job; None when it does."""
+    name = f"{account.name} ({account.gateway.name})"
+    missing = reply.status in operation.missing or any(
+        re.search(pattern, reply.text[:2000]) for pattern in operation.missing_texts
+    )
+    empty = 200 <= reply.status < 300 and reply.body.strip() in (b"", b"null")
+    if missing or empty:
+        unknown = NotFoundError(
+            f"{name} does not know this task (HTTP {reply.status}).",
+            status_code=reply.status,
+            billed="unknown",
+            hint="Look at the service's own history before you pay again.",
+        )
+        return Trouble(error=unknown, missing=True)
+    after = _reading.retry_after(reply, now)
+    if reply.status >= 500 or reply.status in _TRANSIENT:
+        text = f"{name} has trouble (HTTP {reply.status}). {_reading.likely_cause(reply)}"
+        return Trouble(error=ReplyError(text, billed="yes", retryable=True), after=after)
+    said = _reading.refusal(reply, (*account.gateway.refused, *operation.refused), now)
+    if said is not None:
+        error = said.error(name)
+        error.billed = "yes"
+        return Trouble(error=error, fatal=said.kind in _FATAL, missing=said.kind == "missing", after=after)
+    if reply.document is None or not 200 <= reply.status < 300:
+        text = f"{name} answered something unreadable: {_reading.excerpt(reply)}. {_reading.likely_cause(reply)}"
+        return Trouble(error=ReplyError(text, billed="yes", retryable=True))
+    return None
+
+
+def _taken_in(
+    account: Account, operation: Operation, job: Job, document: object, reply: Reply, now: datetime
+) -> Flow[Look]:
+    seen = read(account, operation, job, document, reply.status, now)
+    if seen.status is Status.SUCCEEDED and operation.finish:
+        flow = _planning.guarded(account, "finish", operation.finish, seen, document)
+        seen = replace(seen, assets=tuple((yield from flow)))
+    if seen == job and seen.raw == job.raw:
+        return Look(job=job)
+    stands = yield from Record(lambda ledger: ledger.write(seen, reply.body if document is reply.document else b""))
+    return Look(job=replace(stands, raw=seen.raw) if stands.raw is None else stands)
+
+
+def read(account: Account, operation: Operation, job: Job, document: object, status: int, now: datetime) -> Job:
+    """The job after a readable reply. An unknown word keeps it waiting; success needs the word and a file."""
+    found, word = _reading.state(document, status, operation.states)
+    files: tuple[Asset, ...] = ()
+    warnings = list(job.warnings)
+    if found is None:
+        _warn_once(warnings, "unknown_status", f"{account.name} says {word!r}, which is no status we know; waiting on.")
+        found = job.status if job.status.followed else Status.RUNNING
+    if found is Status.INPUT_REQUIRED and (job.answered or job.status is Status.UNCONFIRMED):
+        # The window was answered and the service has not caught up, or nobody knows whether it was.
+        found = job.status if job.status is Status.UNCONFIRMED else Status.RUNNING
+    if found is Status.FAILED and any(notice.code == "cancel_asked" for notice in warnings):
+        # Self-hosted servers report a canceled task as a failure (wire/midjourney.md 2.15, 2026-11-21).
+        found = Status.CANCELED
+    if found is Status.SUCCEEDED:
+        files = _reading.assets(document, operation.assets, account.base_url)
+        if not files:
+            _warn_once(warnings, "no_file", f"{account.name} reports success without a file so far; waiting on.")
+            found = Status.RUNNING
+    reason = _paths.first_scalar(document, operation.failure) or ""
+    times = operation.times
+    percent = _reading.progress(document, operation.progress)
+    actions = job.actions
+    if operation.actions and found in (Status.SUCCEEDED, Status.INPUT_REQUIRED):
+        actions = tuple(_planning.guarded(account, "actions", operation.actions, document))
+    waiting = next((entry.needs for entry in actions if entry.name == "continue"), ())
+    return replace(
+        job,
+        status=found,
+        progress=1.0 if found is Status.SUCCEEDED else None if percent is None else min(percent, 0.99),
+        message=reason if found in (Status.FAILED, Status.CANCELED) else "",
+        code=word if found in (Status.FAILED, Status.CANCELED) else "",
+        billed="yes" if job.billed == "no" or found is Status.SUCCEEDED else job.billed,
+        warnings=tuple(warnings),
+        actions=actions,
+        needs=waiting if found is Status.INPUT_REQUIRED else (),
+        submitted_at=(times and _reading.moment(document, times.submitted)) or job.submitted_at,
+        started_at=(times and _reading.moment(document, times.started)) or job.started_at,
+        finished_at=((times and _reading.moment(document, times.finished)) or now) if found.settled else None,
+        assets=files,
+        raw=document,
+    )
+
+
+def _warn_once(warnings: list[Notice], code: str, text: str) -> None:
+    if all(notice.message != text for notice in warnings):
+        warnings.append(Notice(code=code, message=text))
+
+
+def schedule_of(account: Account, job: Job, *, watched: bool) -> Flow[_policies.Schedule]:
+    """When to look at this job, by its family's record or this ledger's history."""
+    operation = operation_of(account, job)
+    history = yield from Record(lambda ledger: ledger.durations(job.family, job.operation, job.model))
+    usual = (0.0, 0.0) if account.sandbox else operation.usual
+    return _policies.schedule(usual, history, account.interval, account.slowest, watched=watched)
+
+
+def patience(account: Account, job: Job) -> float:
+    """Seconds a wait for this job lasts unless the caller says otherwise."""
+    return account.timeouts.wait or operation_of(account, job).timeout
+
+
+def follow(account: Account, job: Job, *, timeout: float | None, on_update: OnUpdate | None) -> Flow[Job]:
+    """Look at one job until there is nothing more to see.
+
+    Raises JobTimeout, NotFoundError past the grace period, and what only the caller can mend; the job lives on.
+    """
+    start = yield from Now()
+    limit = patience(account, job) if timeout is None else timeout
+    plan = yield from schedule_of(account, job, watched=on_update is not None)
+    told, watch = job, Watch()
+    while job.status.followed:
+        now = yield from Now()
+        left = limit - (now - start).total_seconds()
+        if left <= 0 and watch.looked:
+            raise overdue(job, limit)
+        wait = watch.wait(plan, job, now)
+        if wait > 0 and left > 0:
+            yield from Sleep(min(wait, left), SPREAD if wait < left else 0.0)
+        (seen,) = yield from look(account, [job])
+        now = yield from Now()
+        watch.take(seen, now)
+        job = seen.job
+        if on_update is not None and job != told:
+            told = job
+            on_update(job)
+    return job
+
+
+class Watch:
+    """What must be remembered of one followed job between looks."""
+
+    __slots__ = ("after", "failures", "looked", "missing_since")
+
+    def __init__(self) -> None:
+        self.looked = False
+        self.failures = 0
+        self.after: float | None = None
+        self.missing_since: datetime | None = None
+
+    def wait(self, plan: _policies.Schedule, job: Job, now: datetime) -> float:
+        """Seconds until the next look."""
+        age = (now - (job.submitted_at or job.created_at)).total_seconds()
+        wait = plan.wait(age, self.looked)
+        return max(wait, _policies.backoff(self.failures, self.after)) if self.failures else wait
+
+    def take(self, seen: Look, now: datetime) -> None:
+        """Note a look. Raises its error when looking again cannot mend it."""
+        self.looked = True
+        trouble = seen.trouble
+        self.after = trouble.after if trouble else None
+        self.failures = self.failures + 1 if trouble else 0
+        self.missing_since = (self.missing_since or now) if trouble and trouble.missing else None
+        if trouble is None:
+            return
+        gone = self.missing_since is not None and (now - self.missing_since).total_seconds() >= GRACE
+        if trouble.fatal or gone:
+            trouble.error.hint = trouble.error.hint or f"gen302 wait {seen.job.id} looks again; the job stays open."
+            raise trouble.error
+
+
+def overdue(job: Job, limit: float) -> JobTimeout:
+    """The error of a wait that is over."""
+    return JobTimeout(
+        f"{job.id} is still {job.status} after {limit:g} s. It lives on and is paid.",
+        job=job,
+        billed="yes",
+        hint=f"gen302 wait {job.id}",
+    )

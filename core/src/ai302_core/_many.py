@@ -1,0 +1,280 @@
+"""Many jobs in one process: submitted lazily, followed by one agenda, saved, handed out as they settle."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from . import _flows, _http, _looking, _submitting
+from ._accounts import Account
+from ._connection import Connection
+from ._following import Agenda, Batch, Followed
+from ._submitting import Order
+from .errors import Ai302Error
+from .jobs import Job, Outcome, Status
+from .requests import Request
+
+IN_FLIGHT = 64
+"""Looks and downloads one process has on the wire at once."""
+
+_LEASE = 120.0
+
+
+class Crowd:
+    """The jobs one `run_many` or `resume` follows, on one event loop."""
+
+    def __init__(self, connection: Connection, save_to: str | None) -> None:
+        self._connection = connection
+        self._save_to = save_to
+        self._agenda = Agenda()
+        self._keys: dict[str, Outcome] = {}
+        self._done: asyncio.Queue[Outcome] = asyncio.Queue()
+        self._woken = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(IN_FLIGHT)
+        self.expected = 0
+
+    async def outcomes(self, feed: Callable[[], Awaitable[None]]) -> AsyncIterator[Outcome]:
+        """Every outcome, as it comes, while `feed` brings the jobs."""
+        feeding = asyncio.create_task(_awaited(feed()))
+        following = asyncio.create_task(self._follow())
+        given = 0
+        try:
+            while True:
+                if feeding.done() and given == self.expected:
+                    feeding.result()
+                    return
+                nxt = asyncio.create_task(self._done.get())
+                await asyncio.wait({nxt, following, *([] if feeding.done() else [feeding])},
+                                   return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
+                if following.done():
+                    following.result()
+                if nxt.done():
+                    given += 1
+                    yield nxt.result()
+                else:
+                    nxt.cancel()
+        finally:
+            for task in (feeding, following, *self._tasks):
+                task.cancel()
+            await asyncio.gather(feeding, following, *self._tasks, return_exceptions=True)
+
+    def start(self, work: Awaitable[None]) -> None:
+        """Run work beside the others."""
+        task = asyncio.create_task(_awaited(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def failed(self, outcome: Outcome, error: Ai302Error) -> None:
+        """Hand out an outcome that is an error."""
+        self._done.put_nowait(replace(outcome, error=error))
+
+    async def take_on(self, account: Account, job: Job, outcome: Outcome) -> None:
+        """Follow a job, or finish it when there is nothing to follow."""
+        driver = self._connection.async_driver(account)
+        try:
+            if not job.status.followed:
+                settled = await driver.run(_flows.settle(account, job, timeout=None, on_update=None))
+                return await self._finish(account, settled, outcome)
+            plan = await driver.run(_looking.schedule_of(account, job, watched=False))
+            now = _http.now()
+            operation = _looking.operation_of(account, job)
+            entry = Followed(account, operation, job, plan, _looking.patience(account, job), now)
+        except Ai302Error as problem:
+            return self.failed(replace(outcome, job=job), problem)
+        self._keys[job.id] = outcome
+        self._agenda.add(entry, now)
+        self._woken.set()
+        return None
+
+    async def _follow(self) -> None:
+        while True:
+            now = _http.now()
+            free = IN_FLIGHT - sum(1 for task in self._tasks if task.get_name() == "look")
+            for batch in self._agenda.due(now, free):
+                task = asyncio.create_task(self._look(batch), name="look")
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            self._woken.clear()
+            wait = self._agenda.wait(now) if free > 0 else None
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), wait)
+
+    async def _look(self, batch: Batch) -> None:
+        account = batch[0].account
+        driver = self._connection.async_driver(account)
+        jobs = [entry.job for entry in batch]
+        try:
+            looks = await driver.run(_looking.look_together(account, jobs))
+            finished = self._agenda.take(batch, looks, _http.now())
+        except Ai302Error as problem:
+            finished = batch
+            for entry in batch:
+                entry.error = problem
+        self._woken.set()
+        for entry in finished:
+            outcome = self._keys.pop(entry.job.id)
+            if entry.error is not None:
+                self.failed(replace(outcome, job=entry.job), entry.error)
+            else:
+                self.start(self._settled(entry.account, entry.job, outcome))
+
+    async def _settled(self, account: Account, job: Job, outcome: Outcome) -> None:
+        try:
+            if job.status is Status.INPUT_REQUIRED:
+                flow = lambda: _flows.settle(account, job, timeout=None, on_update=None)  # noqa: E731
+                job = await self._connection.async_driver(account).pay(flow)
+            await self._finish(account, job, outcome)
+        except Ai302Error as problem:
+            self.failed(replace(outcome, job=job), problem)
+
+    async def _finish(self, account: Account, job: Job, outcome: Outcome) -> None:
+        outcome = replace(outcome, job=job)
+        try:
+            result = _flows.result(account, job)
+        except Ai302Error as problem:
+            return self.failed(outcome, problem)
+        driver = self._connection.async_driver(account)
+        files: tuple[Path, ...] = ()
+        error: Ai302Error | None = None
+        wanted = self._save_to or await driver.run(_flows.destination(job))
+        if wanted is not None:
+            try:
+                async with self._slots:
+                    saved, notices = await driver.run(_flows.save(job, self._save_to))
+                files, job = tuple(saved), replace(job, warnings=(*job.warnings, *notices))
+            except Ai302Error as problem:
+                error = problem
+        result = replace(result, job=job, files=files)
+        self._done.put_nowait(replace(outcome, job=job, result=result, files=files, error=error))
+        return None
+
+
+async def _awaited(work: Awaitable[None]) -> None:
+    await work
+
+
+async def run_many(
+    connection: Connection,
+    requests: Iterable[Request] | Mapping[str, Request],
+    *,
+    again: bool,
+    lenient: bool,
+    save_to: str | None,
+) -> AsyncIterator[Outcome]:
+    """Outcomes of many requests as they settle; requests are pulled only as they can be sent."""
+    crowd = Crowd(connection, save_to)
+    pairs = requests.items() if isinstance(requests, Mapping) else ((None, request) for request in requests)
+    gate = asyncio.Semaphore(16)
+
+    async def one(key: str | None, request: Request) -> None:
+        outcome = Outcome(key=key, request=request)
+        order = Order(key=key, again=again, lenient=lenient, save_to=save_to)
+        try:
+            account = connection.serving(request)
+            job = await connection.async_driver(account).pay(lambda: _submitting.submit(account, request, order))
+            owner = connection.owning(job) if job.provider != account.name else account
+        except Ai302Error as problem:
+            return crowd.failed(replace(outcome, job=getattr(problem, "job", None)), problem)
+        finally:
+            gate.release()
+        return await crowd.take_on(owner, job, outcome)
+
+    async def feed() -> None:
+        for key, request in pairs:
+            await gate.acquire()
+            crowd.expected += 1
+            crowd.start(one(key, request))
+
+    async for outcome in crowd.outcomes(feed):
+        yield outcome
+
+
+async def resume(connection: Connection, save_to: str | None) -> AsyncIterator[Outcome]:
+    """Outcomes of every open job of the ledger, and of settled ones whose files are missing."""
+    crowd = Crowd(connection, save_to)
+
+    async def one(job: Job) -> None:
+        outcome = Outcome(key=job.key, request=job.request, job=job)
+        try:
+            account = connection.owning(job)
+        except Ai302Error as problem:
+            return crowd.failed(outcome, problem)
+        return await crowd.take_on(account, job, outcome)
+
+    async def feed() -> None:
+        for job in await asyncio.to_thread(_open, connection):
+            crowd.expected += 1
+            crowd.start(one(job))
+
+    try:
+        async for outcome in crowd.outcomes(feed):
+            if outcome.job is not None:
+                connection.ledger.release([outcome.job.id])
+            yield outcome
+    finally:
+        connection.ledger.release([])
+
+
+def _open(connection: Connection) -> list[Job]:
+    """Jobs nobody else follows: open ones, and succeeded ones whose destination lacks a file."""
+    ledger = connection.ledger
+    still = (Status.SUBMITTING, Status.QUEUED, Status.RUNNING, Status.INPUT_REQUIRED, Status.UNCONFIRMED)
+    jobs = ledger.jobs(status=still)
+    unsaved = [
+        job
+        for job in ledger.jobs(status=(Status.SUCCEEDED,))
+        if ledger.destination(job.id) is not None and not _flows.complete(job, ledger.files(job.id))
+    ]
+    mine = set(ledger.lease([job.id for job in jobs + unsaved], _LEASE))
+    return [job for job in reversed(jobs + unsaved) if job.id in mine and job.status is not Status.SUBMITTING]
+
+
+def in_thread(make: Callable[[], AsyncIterator[Outcome]], close: Callable[[], Awaitable[None]]) -> Iterator[Outcome]:
+    """The same outcomes for a sync caller, from a private event loop in a thread of its own."""
+    ready: queue.Queue[Outcome | BaseException | None] = queue.Queue()
+    loop_task: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
+
+    async def work() -> None:
+        async for outcome in make():
+            ready.put(outcome)
+
+    async def main() -> None:
+        task = asyncio.create_task(work())
+        loop_task.append((asyncio.get_running_loop(), task))
+        try:
+            await task
+        except asyncio.CancelledError:
+            pass
+        finally:
+            await close()
+
+    def thread() -> None:
+        try:
+            asyncio.run(main())
+        except BaseException as problem:  # noqa: BLE001 - handed to the caller
+            ready.put(problem)
+        else:
+            ready.put(None)
+
+    worker = threading.Thread(target=thread, name="gen302-many")
+    worker.start()
+    try:
+        while True:
+            item = ready.get()
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        if worker.is_alive() and loop_task:
+            loop, task = loop_task[0]
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(task.cancel)
+        worker.join()

@@ -1,0 +1,85 @@
+"""Paths into JSON: `a.b[].c`, `a[0]`, `[]`. A string met on the way is read as JSON. Never raises."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any
+
+_PART = re.compile(r"([^.\[\]]+)|\[(\d*)\]")
+
+
+@lru_cache(maxsize=512)
+def _parts(path: str) -> tuple[str | int | None, ...]:
+    """Names, list positions, and None for "every element"."""
+    parts: list[str | int | None] = []
+    for match in _PART.finditer(path):
+        if match[1] is not None:
+            parts.append(match[1])
+        else:
+            parts.append(int(match[2]) if match[2] else None)
+    return tuple(parts)
+
+
+def _opened(value: Any) -> Any:
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value
+
+
+def values(document: Any, path: str) -> list[Any]:
+    """Everything at `path`, in order; members that are missing or null yield nothing."""
+    found = [document]
+    for part in _parts(path):
+        found = list(_step(found, part))
+        if not found:
+            break
+    return [value for value in found if value is not None]
+
+
+def _step(found: Iterable[Any], part: str | int | None) -> Iterator[Any]:
+    for entry in found:
+        value = _opened(entry)
+        if part is None:
+            if isinstance(value, list):
+                yield from value
+        elif isinstance(part, int):
+            if isinstance(value, list) and part < len(value):
+                yield value[part]
+        elif isinstance(value, dict) and value.get(part) is not None:
+            yield value[part]
+
+
+def first(document: Any, paths: Iterable[str]) -> Any:
+    """The first value the first yielding path has, or None."""
+    for path in paths:
+        found = values(document, path)
+        if found:
+            return found[0]
+    return None
+
+
+def scalar(value: Any) -> str | None:
+    """Text and numbers as text (12, not 12.0); None for anything else and for empty text."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else str(value)
+    if isinstance(value, (int, str)):
+        return str(value).strip() or None
+    return None
+
+
+def first_scalar(document: Any, paths: Iterable[str]) -> str | None:
+    """The first text or number, as text, that one of the paths yields."""
+    for path in paths:
+        for value in values(document, path):
+            text = scalar(value)
+            if text is not None:
+                return text
+    return None

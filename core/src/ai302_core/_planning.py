@@ -1,0 +1,302 @@
+"""Which operation serves a request, with which values: mapped whole, or refused before money moves. No I/O."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from typing import Any
+
+from . import _wire
+from ._accounts import Account
+from ._steps import Call, Picture
+from .errors import ConfigError, NotFoundError, ParameterError, PluginError
+from .family import Operation, Rule
+from .jobs import Action, Job, Notice, Preview
+from .requests import ActionRequest, Request, StoredRequest
+
+_OWN = {"extra", "query", "action", "task", "values", "needs"}
+LINK, CONTENT = "url", "data"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A request on its way: the operation that serves it, its values with defaults, its route and warnings."""
+
+    operation: Operation
+    request: Request
+    route: Mapping[str, str]
+    warnings: tuple[Notice, ...]
+    lenient: bool
+
+
+def plan(account: Account, request: Request, *, lenient: bool = False, parent: Job | None = None) -> Plan:
+    """Choose the operation and fill in defaults. Raises ParameterError, NotFoundError, ConfigError, PluginError."""
+    operation, request = _operation_for(account, request)
+    if operation.name in account.gateway.lacks:
+        raise NotFoundError(
+            f"Gateway {account.gateway.name} does not offer {operation.name}. Nothing was sent.", status_code=0
+        )
+    said = guarded(account, "said", operation.said, request) if operation.said else {}
+    _contradictions(request, said)
+    request = _with_defaults(account, operation, request, said)
+    warnings: list[Notice] = []
+    if operation.rules:
+        rules = guarded(account, "rules", operation.rules, request)
+        request = _obeying(account, request, said, rules, lenient, warnings)
+    route = dict(parent.route) if parent is not None else {}
+    if operation.route:
+        route.update(guarded(account, "route", operation.route, request))
+    return Plan(operation=operation, request=request, route=route, warnings=tuple(warnings), lenient=lenient)
+
+
+def guarded(account: Account, what: str, function: Any, *arguments: Any) -> Any:
+    """What a function of the family answers; anything but our own errors becomes a PluginError."""
+    try:
+        return function(*arguments)
+    except (ParameterError, ConfigError, PluginError):
+        raise
+    except Exception as problem:
+        raise PluginError(
+            f"The family {account.family.name} failed in {what}: {type(problem).__name__}. Nothing was sent.",
+            hint="`gen302 plugins` names its distribution and version; report it there.",
+        ) from problem
+
+
+def _operation_for(account: Account, request: Request) -> tuple[Operation, Request]:
+    if isinstance(request, StoredRequest):
+        request = Request.from_json(request.to_json())
+    cls = type(request)
+    every = account.family.operations
+    exact = [entry for entry in every if entry.request is cls]
+    wider = [entry for entry in every if issubclass(entry.request, cls)]
+    foreign = [entry for entry in every if not issubclass(cls, entry.request) and _shared(entry.request, cls)]
+    inherited = [entry for entry in every if issubclass(cls, entry.request)]
+    for candidates in (exact, wider, inherited, foreign):
+        fitting = [entry for entry in candidates if _models_fit(entry, request.model or account.defaults.get("model"))]
+        if fitting:
+            return fitting[0], _as(request, fitting[0].request, account)
+    kinds = sorted({entry.request.kind or entry.name for entry in every if entry.request.kind})
+    raise ParameterError(
+        f"{account.family.name} does not serve {cls.__name__}; it makes: {', '.join(kinds)}. Nothing was sent."
+    )
+
+
+def _shared(one: type[Request], other: type[Request]) -> bool:
+    return bool(one.kind) and one.kind == other.kind and not issubclass(other, ActionRequest)
+
+
+def _models_fit(operation: Operation, model: str | None) -> bool:
+    if not operation.models:
+        return True
+    return any(fnmatch.fnmatchcase(model or "", pattern) for pattern in operation.models)
+
+
+def _as(request: Request, cls: type[Request], account: Account) -> Request:
+    if isinstance(request, cls):
+        return request
+    names = {item.name for item in fields(cls)}
+    written = request.written()
+    foreign = [name for name in written if name not in names]
+    if foreign:
+        raise ParameterError(
+            f"{account.family.name} has no {foreign[0]!r} of {type(request).__name__}; unset it, or choose the family "
+            "it belongs to. Nothing was sent.",
+            field=foreign[0],
+        )
+    return cls(**written)
+
+
+def _contradictions(request: Request, said: Mapping[str, Any]) -> None:
+    written = request.written()
+    for name, value in said.items():
+        if name in written and _plain(written[name]) != _plain(value):
+            raise ParameterError(
+                f"{name}={_shown(written[name])} contradicts the prompt, which already says {_shown(value)}. "
+                "Keep one of them. Nothing was sent.",
+                field=name,
+            )
+
+
+def _plain(value: Any) -> str:
+    return str(value).strip().casefold()
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if not isinstance(value, bytes) else f"<{len(value)} bytes>"
+
+
+def _with_defaults(account: Account, operation: Operation, request: Request, said: Mapping[str, Any]) -> Request:
+    names = {item.name for item in fields(operation.request)}
+    known = {item.name for entry in account.family.operations for item in fields(entry.request)} - _OWN
+    for name in account.defaults:
+        if name not in known:
+            near = get_close_matches(name, sorted(known), 1)
+            raise ConfigError(
+                f"[providers.{account.name}] defaults: {account.family.name} has no field {name!r}"
+                f"{f'; did you mean {near[0]!r}?' if near else '.'} Nothing was sent."
+            )
+    written = request.written()
+    added = {name: value for name, value in account.defaults.items() if name in names - set(written) - set(said)}
+    try:
+        return replace(request, **added) if added else request
+    except ParameterError as problem:
+        raise ConfigError(f"[providers.{account.name}] defaults: {problem.message}") from None
+
+
+def _obeying(
+    account: Account,
+    request: Request,
+    said: Mapping[str, Any],
+    rules: Mapping[str, Rule],
+    lenient: bool,
+    warnings: list[Notice],
+) -> Request:
+    written = {**said, **request.written()}
+    for name, rule in rules.items():
+        value = written.get(name)
+        problem = _broken(rule, value, name in written)
+        if not problem:
+            continue
+        text = f"{account.family.name}: {name} {problem}"
+        if not lenient or rule.required:
+            raise ParameterError(f"{text} Nothing was sent.", field=name)
+        warnings.append(Notice(code="parameter", message=text, field=name))
+        if not rule.taken and name in request.written():
+            request = _without(request, name)
+    return request
+
+
+def _without(request: Request, name: str) -> Request:
+    empty: Any = () if isinstance(getattr(request, name), tuple) else None
+    return replace(request, **{name: empty})
+
+
+def _broken(rule: Rule, value: Any, is_set: bool) -> str:
+    if not is_set or value is None or value == "" or value == ():
+        return f"must be given. {rule.instead or ''}".strip() if rule.required else ""
+    instead = f" {rule.instead}" if rule.instead else ""
+    if not rule.taken:
+        return f"is not taken.{instead}"
+    if rule.allowed and _plain(value) not in {_plain(entry) for entry in rule.allowed}:
+        return f"takes {', '.join(str(entry) for entry in rule.allowed)}, not {_shown(value)}.{instead}"
+    number = len(value) if isinstance(value, (str, tuple)) else value
+    unit = " characters" if isinstance(value, str) else ""
+    if rule.least is not None and number < rule.least:
+        return f"takes at least {rule.least:g}{unit}, not {number}.{instead}"
+    if rule.most is not None and number > rule.most:
+        return f"takes at most {rule.most:g}{unit}, not {number}.{instead}"
+    return ""
+
+
+def build(account: Account, made: Plan, pictures: Mapping[tuple[str, int], Picture]) -> tuple[Call, tuple[Notice, ...]]:
+    """The paid call, and its warnings. Raises ParameterError for a field nothing on the wire can carry."""
+    operation = made.operation
+    request = made.request
+    request = request.with_media(
+        {place: _on_the_wire(operation, pictures[place], place[0], account) for place, _ in request.media()}
+    )
+    document, read = guarded(account, "body", _wire.body, operation, request)
+    warnings = list(made.warnings)
+    carried = read | _OWN | _routed(account, operation, request)
+    for name in request.written():
+        if name in carried:
+            continue
+        text = f"{account.family.name} cannot express {name} in {operation.name}."
+        if not made.lenient:
+            raise ParameterError(
+                f"{text} Leave it out, or pass lenient to send without it. Nothing was sent.", field=name
+            )
+        warnings.append(Notice(code="dropped", message=text, field=name))
+    call = _wire.call(
+        account,
+        operation.submit,
+        made.route,
+        purpose="submit",
+        document=document,
+        query=request.query,
+        job_id=getattr(request, "task", ""),
+        timeout=max(account.timeouts.submit, 200.0) if operation.poll is None else account.timeouts.submit,
+    )
+    return call, tuple(warnings)
+
+
+def _routed(account: Account, operation: Operation, request: Request) -> set[str]:
+    read = {"model"} if operation.models else set()
+    if operation.route:
+        guarded(account, "route", operation.route, _wire.Watched(request, read))
+    return read
+
+
+def _on_the_wire(operation: Operation, picture: Picture, name: str, account: Account) -> str:
+    if picture.url is not None:
+        if LINK in operation.images:
+            return picture.url
+        raise ParameterError(
+            f"{name}: {operation.name} at {account.family.name} takes files, not links; download it first. "
+            "Nothing was sent.",
+            field=name,
+        )
+    if CONTENT in operation.images:
+        return picture.data_url()
+    raise ParameterError(
+        f"{name}: {operation.name} at {account.family.name} takes public links only. Nothing was sent.", field=name
+    )
+
+
+def digest(stored: Request, parent: str | None = None) -> str:
+    """The name of what the caller wrote: equal requests, equal digest; files by content, not by name."""
+    document = {"request": _nameless(stored.to_json()), "parent": parent}
+    text = json.dumps(document, sort_keys=True, ensure_ascii=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _nameless(value: Any) -> Any:
+    if isinstance(value, dict):
+        file = value.get("file")
+        if len(value) == 1 and isinstance(file, dict):
+            return {"file": file.get("sha256")}
+        return {name: _nameless(entry) for name, entry in value.items()}
+    return [_nameless(entry) for entry in value] if isinstance(value, list) else value
+
+
+def open_fields(cls: type[Request]) -> Iterable[str]:
+    """The names of the fields a caller may set."""
+    return (item.name for item in fields(cls) if item.name not in _OWN)
+
+
+def press(operation: Operation, name: str, task: str, action: Action, values: Mapping[str, Any]) -> Request:
+    """The request that presses an action. Raises ParameterError for a field the action does not take."""
+    cls = operation.request
+    known = list(open_fields(cls))
+    for field in values:
+        if field not in known:
+            near = get_close_matches(field, known, 1)
+            raise ParameterError(
+                f"{name} takes no {field!r}{f'; did you mean {near[0]!r}?' if near else '.'} Nothing was sent.",
+                field=field,
+            )
+    if not issubclass(cls, ActionRequest):
+        raise PluginError(f"The operation {operation.name!r} of {name} is no action. Nothing was sent.")
+    return cls(name, task=task, values=action.values, needs=action.needs, **values)
+
+
+def masked(call: Call, warnings: tuple[Notice, ...]) -> Preview:
+    """A call as people may see it."""
+    headers = dict(call.headers)
+    if call.secret is not None:
+        headers[call.secret[0]] = "***"
+    body = json.loads(call.body) if call.body is not None else None
+    return Preview(method=call.method, url=call.url, headers=headers, body=body, warnings=warnings)
+
+
+def default_route(account: Account, operation: Operation) -> Mapping[str, str]:
+    """The route an operation takes when only the configuration speaks."""
+    if operation.route is None:
+        return {}
+    names = {item.name for item in fields(operation.request)}
+    values = {name: value for name, value in account.defaults.items() if name in names}
+    return dict(guarded(account, "route", operation.route, operation.request("", **values)))

@@ -1,0 +1,258 @@
+"""What a reply says: refusals, states, ids, assets, progress, moments. Decisions only; never raises for a reply."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from . import _links, _paths
+from ._steps import Reply
+from .assets import Asset
+from .errors import (
+    ApiError,
+    AuthenticationError,
+    BalanceError,
+    ContentRejectedError,
+    InvalidRequestError,
+    NotFoundError,
+    RateLimitError,
+    ServerError,
+)
+from .family import AssetAt, Refused, States
+from .jobs import Status
+
+_STATES = ("queued", "running", "input_required", "succeeded", "failed", "canceled")
+_BY_KIND: dict[str, type[ApiError]] = {
+    "busy": RateLimitError,
+    "rate": RateLimitError,
+    "content": ContentRejectedError,
+    "auth": AuthenticationError,
+    "balance": BalanceError,
+    "invalid": InvalidRequestError,
+    "missing": NotFoundError,
+    "unsupported": NotFoundError,
+    "server": ServerError,
+    "unclear": ServerError,
+}
+_BY_STATUS = {401: "auth", 402: "balance", 403: "auth", 404: "missing", 405: "unsupported", 410: "missing", 429: "busy"}
+_HINTS = {
+    "auth": "Check the key and what it may do; `gen302 doctor` looks without paying.",
+    "balance": "Top up the account or raise the key's quota, then run the same command again.",
+    "busy": "Nothing was created; the same command can be repeated.",
+    "content": "Change the prompt or the pictures.",
+    "invalid": "Change the request; `--dry-run` shows what is sent.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """The service said no: what it means, and its own words."""
+
+    kind: str
+    code: str
+    message: str
+    status: int
+    request_id: str = ""
+    retry_after: float | None = None
+
+    def error(self, gateway: str) -> ApiError:
+        """The typed error for it; what it means for the money is the caller's to say."""
+        said = self.message or f"HTTP {self.status} without a reason"
+        code = f" [{self.code}]" if self.code else ""
+        return _BY_KIND[self.kind](
+            f"{gateway} refused: {said}{code}",
+            status_code=self.status,
+            code=self.code,
+            request_id=self.request_id,
+            retry_after=self.retry_after,
+            hint=_HINTS.get(self.kind, ""),
+        )
+
+
+def refusal(reply: Reply, envelopes: Iterable[Refused], now: datetime) -> Refusal | None:
+    """The refusal a reply carries in an envelope the family can read, else in its HTTP status (4xx), else None."""
+    document = reply.document
+    found: tuple[str, str, str] | None = None
+    for envelope in envelopes:
+        code = _paths.first_scalar(document, envelope.at)
+        if code is None or code in {str(entry) for entry in envelope.accepted}:
+            continue
+        message = _paths.first_scalar(document, envelope.message) or ""
+        kinds = {str(key): kind for key, kind in envelope.kinds.items()}
+        by_text = (kind for pattern, kind in envelope.texts.items() if re.search(pattern, message, re.IGNORECASE))
+        found = next(by_text, None) or kinds.get(code) or _BY_STATUS.get(reply.status, "invalid"), code, message
+        break
+    if found is None:
+        if not 400 <= reply.status < 500 or reply.status == 408:
+            return None
+        found = _BY_STATUS.get(reply.status, "invalid"), "", _short(reply)
+    kind, code, message = found
+    return Refusal(
+        kind=kind,
+        code=code,
+        message=message.strip(),
+        status=reply.status,
+        request_id=request_id(reply) or "",
+        retry_after=retry_after(reply, now),
+    )
+
+
+def _short(reply: Reply) -> str:
+    document = reply.document
+    said = _paths.first_scalar(
+        document, ("error.message", "error", "message", "description", "msg", "detail", "detail[].msg")
+    )
+    if said:
+        return said[:300]
+    return f"HTTP {reply.status}{': ' + excerpt(reply) if reply.body.strip() else ' without a body'}"
+
+
+def excerpt(reply: Reply, length: int = 120) -> str:
+    """The first characters of a body, on one line."""
+    text = " ".join(reply.text[: length * 4].split())
+    return repr(text[:length] + ("…" if len(text) > length else ""))
+
+
+def likely_cause(reply: Reply) -> str:
+    """What an unreadable body most likely is, as a sentence."""
+    head = reply.body[:500].lstrip().lower()
+    if head.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")) or b"<html" in head:
+        if b"cloudflare" in reply.body[:20_000].lower():
+            return "This is a web page of the CDN in front of the service: overloaded, or it blocks this address."
+        return "This is a web page: a wrong base_url, a proxy or login page in between, or the service is down."
+    if not head:
+        return "The body is empty."
+    if head[:1] in (b"{", b"["):
+        return "This is broken JSON, most likely cut off on the way."
+    return "This is no JSON."
+
+
+def request_id(reply: Reply) -> str | None:
+    """302.AI's name of the billed request (wire/302ai.md 1.2, 2026-11-21), or None."""
+    return _paths.scalar(reply.headers.get("request-id") or reply.headers.get("x-request-id"))
+
+
+def retry_after(reply: Reply, now: datetime) -> float | None:
+    """Seconds the service asks to wait: header or body, seconds or a date."""
+    hint = reply.headers.get("retry-after") or _paths.first_scalar(
+        reply.document, ("retry_after", "error.retry_after", "retryAfter", "retry_after_seconds")
+    )
+    if hint is None:
+        return None
+    try:
+        seconds = float(hint)
+    except ValueError:
+        try:
+            date = parsedate_to_datetime(hint)
+        except ValueError:
+            return None
+        seconds = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
+    return min(max(0.0, seconds), 3600.0) if math.isfinite(seconds) else None
+
+
+def state(document: Any, status: int, rows: Sequence[States]) -> tuple[Status | None, str]:
+    """The status the rows read, and the word it stands on; (None, word) for an unknown word."""
+    unknown = ""
+    for row in rows:
+        word = str(status) if row.at == "#" else _word(document, row.at)
+        if word is None:
+            continue
+        for name in _STATES:
+            patterns = getattr(row, name)
+            if any(fnmatch.fnmatchcase(word.casefold(), pattern.casefold()) for pattern in patterns):
+                return Status(name), word
+        unknown = unknown or word
+    return None, unknown
+
+
+def _word(document: Any, path: str) -> str | None:
+    """The word at a path; "" when the member is there and empty or null; None when it is not there."""
+    found = _paths.values(document, path)
+    if found:
+        value = found[0]
+        return (_paths.scalar(value) or "") if not isinstance(value, (dict, list, bool)) else str(bool(value)).lower()
+    parent, _, name = path.rpartition(".")
+    owners = _paths.values(document, parent) if parent else [document]
+    return "" if any(isinstance(owner, dict) and name in owner for owner in owners) else None
+
+
+def assets(document: Any, rules: Sequence[AssetAt], base_url: str) -> tuple[Asset, ...]:
+    """Every file and text the rules find, indexed within its kind and role, no link twice in a role."""
+    found: list[Asset] = []
+    counts: dict[tuple[str, str], int] = {}
+    for rule in rules:
+        links = _found(document, rule, base_url)
+        sides = [_side(document, path) for path in rule.size] if len(links) == 1 else []
+        for link in links:
+            is_text = rule.kind == "text"
+            if any(entry.url == link and entry.role == rule.role for entry in found if not is_text):
+                continue
+            index = counts[rule.kind, rule.role] = counts.get((rule.kind, rule.role), 0) + 1
+            found.append(
+                Asset(
+                    kind=rule.kind,
+                    role=rule.role,
+                    index=index,
+                    url=None if is_text else link,
+                    text=link if is_text else None,
+                    width=sides[0] if len(sides) == 2 else None,
+                    height=sides[1] if len(sides) == 2 else None,
+                    expires_at=None if is_text else _links.expiry(link),
+                )
+            )
+    return tuple(found)
+
+
+def _found(document: Any, rule: AssetAt, base_url: str) -> list[str]:
+    for path in rule.paths:
+        texts = [value.strip() for value in _paths.values(document, path) if isinstance(value, str) and value.strip()]
+        if rule.kind == "text":
+            if texts:
+                return texts
+            continue
+        links = [_links.own_host(text, base_url) for text in texts if _links.split(text)]
+        if links:
+            return links
+    return []
+
+
+def _side(document: Any, path: str) -> int | None:
+    text = _paths.first_scalar(document, (path,))
+    return int(text) if text and text.isascii() and text.isdigit() and 0 < int(text) < 10**6 else None
+
+
+def progress(document: Any, paths: Iterable[str]) -> float | None:
+    """0..1 from "45%", 45, "45" or 0.45; None for words and nothing."""
+    for path in paths:
+        for value in _paths.values(document, path):
+            match = re.match(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(%?)", str(value)) if not isinstance(value, bool) else None
+            if match:
+                number = float(match[1])
+                fraction = isinstance(value, float) and number <= 1 and not match[2]
+                return min(1.0, number if fraction else number / 100)
+    return None
+
+
+def moment(document: Any, path: str) -> datetime | None:
+    """A moment as aware UTC, from ISO text or a number; below 10**11 it counts seconds, else milliseconds."""
+    text = _paths.first_scalar(document, (path,)) if path else None
+    if text is None:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        try:
+            read = datetime.fromisoformat(text)
+        except ValueError:
+            return None
+        return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
+    try:
+        return datetime.fromtimestamp(number if number < 1e11 else number / 1000, UTC) if number > 0 else None
+    except (ValueError, OverflowError, OSError):
+        return None

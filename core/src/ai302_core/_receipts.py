@@ -1,0 +1,113 @@
+"""What the answer to a paid call means: accepted, refused, created nothing, or unknown. Decisions only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from . import _paths, _reading
+from ._accounts import Account
+from ._planning import Plan
+from ._steps import Receipt, Reply
+from .errors import Ai302Error, JobUnconfirmed, RateLimitError, ReplyError, TransportError
+from .jobs import Job, Status
+
+
+def before(job: Job, why: str, now: datetime | None) -> Job:
+    """The job as if the paid call had not been made: refused, or waiting for its answer again."""
+    if job.remote_id is not None:
+        return replace(job, status=Status.INPUT_REQUIRED, message=why)
+    return replace(job, status=Status.REFUSED, message=why, billed="no", finished_at=now)
+
+
+def decide(account: Account, made: Plan, job: Job, answer: Reply | TransportError, now: datetime) -> Receipt:
+    """What an answer to a paid call means: accepted, refused, created nothing, or unknown."""
+    if isinstance(answer, TransportError):
+        return unclear(job, answer.message, now) if answer.sent else Receipt(job=None, error=answer)
+    operation = made.operation
+    said = _reading.refusal(answer, (*account.gateway.refused, *operation.refused), now)
+    if said is not None:
+        return _refused(account, job, said, answer, now)
+    if answer.status == 429:
+        return Receipt(job=None, error=_busy(account, answer, now), after=_reading.retry_after(answer, now))
+    if answer.status in (301, 302, 307, 308):
+        target = answer.headers.get("location", "")[:200]
+        error = ReplyError(
+            f"{account.base_url} sends us on to {target!r}; a paid request is never redirected. Nothing was created.",
+            hint="Put the address it names into base_url, if you trust it.",
+        )
+        return _over(job, error, answer, now)
+    if not 200 <= answer.status < 300:
+        return unclear(job, f"HTTP {answer.status}: {_reading.likely_cause(answer)}", now, answer)
+    return _accepted(account, made, job, answer, now)
+
+
+def _accepted(account: Account, made: Plan, job: Job, answer: Reply, now: datetime) -> Receipt:
+    operation, document = made.operation, answer.document
+    if document is None:
+        cause = f"{_reading.likely_cause(answer)} It begins {_reading.excerpt(answer)}."
+        return unclear(job, cause, now, answer)
+    files = _reading.assets(document, operation.assets, account.base_url)
+    status, _ = _reading.state(document, answer.status, operation.states)
+    done = bool(files) and (status is Status.SUCCEEDED or operation.poll is None)
+    remote_id = _paths.first_scalar(document, operation.job_id) or job.remote_id
+    if not done and remote_id is None:
+        return unclear(job, f"The answer names no task: {_reading.excerpt(answer)}.", now, answer)
+    early, _ = _reading.state(document, answer.status, operation.pending)
+    accepted = replace(
+        job,
+        status=Status.SUCCEEDED if done else early if early and not early.settled else Status.QUEUED,
+        remote_id=remote_id,
+        answered=job.remote_id is not None,
+        request_id=_reading.request_id(answer),
+        billed="yes",
+        submitted_at=job.submitted_at or now,
+        finished_at=now if done else None,
+        assets=files if done else (),
+        message="",
+        raw=document,
+    )
+    return Receipt(job=accepted, reply=answer.body)
+
+
+def _refused(account: Account, job: Job, said: _reading.Refusal, answer: Reply, now: datetime) -> Receipt:
+    error: Ai302Error = said.error(f"{account.name} ({account.gateway.name})")
+    if said.kind == "busy" or (said.kind == "rate" and said.retry_after is not None):
+        return Receipt(job=None, error=error, after=said.retry_after)
+    if said.kind == "unclear":
+        return unclear(job, error.message, now, answer)
+    if said.kind in ("missing", "unsupported") and said.status in (404, 405) and not said.code:
+        error.message = (
+            f"Gateway {account.gateway.name} at {account.base_url} does not offer {job.operation} "
+            f"(HTTP {said.status}). Nothing was created."
+        )
+        error.args = (error.message,)
+    return _over(job, error, answer, now)
+
+
+def _over(job: Job, error: Ai302Error, answer: Reply, now: datetime) -> Receipt:
+    refused = replace(before(job, error.message, now), code=str(getattr(error, "code", "")))
+    return Receipt(job=refused, reply=answer.body, error=error)
+
+
+def unclear(job: Job, why: str, now: datetime, answer: Reply | None = None) -> Receipt:
+    text = f"The answer to the submit never came or cannot be read ({why}) It may have been accepted and billed."
+    lost = replace(
+        job,
+        status=Status.UNCONFIRMED,
+        message=text,
+        billed="unknown",
+        submitted_at=job.submitted_at or now,
+        request_id=_reading.request_id(answer) if answer else None,
+    )
+    error = JobUnconfirmed(text, job=lost, hint=f"gen302 jobs reconcile {job.id} (it is never sent again by itself)")
+    return Receipt(job=lost, reply=answer.body if answer else b"", error=error)
+
+
+def _busy(account: Account, answer: Reply, now: datetime) -> RateLimitError:
+    return RateLimitError(
+        f"{account.name} is busy (HTTP 429). Nothing was created.",
+        status_code=429,
+        retry_after=_reading.retry_after(answer, now),
+        request_id=_reading.request_id(answer) or "",
+    )

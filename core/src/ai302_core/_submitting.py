@@ -1,0 +1,233 @@
+"""The paid flow: intent, one paid call, receipt. The only place that decides whether a submit is sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from . import _media, _planning, _policies, _receipts
+from ._accounts import Account
+from ._planning import Plan
+from ._steps import Call, Flow, Load, NewId, Now, Paid, Picture, Receipt, Record, Reply, Sleep
+from .errors import (
+    Ai302Error,
+    ConfigError,
+    KeyConflict,
+    ParameterError,
+    RateLimitError,
+    TransportError,
+)
+from .jobs import Job, Notice, Preview, Status
+from .ledger import Claim, Intent
+from .requests import Request
+
+OVER = frozenset({Status.FAILED, Status.CANCELED, Status.ABANDONED})
+_WAITS_FOR_OWNER = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """How an intention is to be bought.
+
+    key      the caller's name for it; `implied` when the library gave it, then a dead attempt is followed by a new one
+    timeout  seconds to wait for a busy gateway
+    """
+
+    key: str | None = None
+    implied: bool = False
+    again: bool = False
+    lenient: bool = False
+    timeout: float = 60.0
+    save_to: str | None = None
+    parent: Job | None = None
+
+
+Pictures = Mapping[tuple[str, int], Picture]
+
+
+def pictures(request: Request) -> Flow[Pictures]:
+    """Read what the caller gave, by field and position in it."""
+    loaded: dict[tuple[str, int], Picture] = {}
+    for place, media in request.media():
+        loaded[place] = yield from Load(media, place[0])
+    return loaded
+
+
+def remembered(request: Request, loaded: Pictures) -> Request:
+    """The request as a job keeps it: files by their hash, never their content."""
+    return request.with_media({place: _media.ref(loaded[place], media) for place, media in request.media()})
+
+
+def preview(account: Account, request: Request, *, lenient: bool = False, parent: Job | None = None) -> Flow[Preview]:
+    """The exact request a submit would send, its key masked. Sends nothing, records nothing."""
+    made = _planning.plan(account, request, lenient=lenient, parent=parent)
+    loaded = yield from pictures(made.request)
+    call, warnings = _planning.build(account, made, loaded)
+    return _planning.masked(call, warnings)
+
+
+def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
+    """Buy one intention, once.
+
+    Raises ParameterError, ConfigError, KeyConflict, BudgetExceeded, ApiError, TransportError(sent=False) when nothing
+    was created, JobUnconfirmed when nobody knows.
+    """
+    if order.key is not None and not (yield from Record(lambda ledger: ledger.durable)) and not order.implied:
+        raise ConfigError(
+            "key= needs a ledger that outlives this process, and it is off. Nothing was sent.",
+            hint="Leave `ledger` at its default, or drop the key.",
+        )
+    made = _planning.plan(account, request, lenient=order.lenient, parent=order.parent)
+    loaded = yield from pictures(made.request)
+    stored = remembered(request, loaded)
+    digest = _planning.digest(stored, order.parent.id if order.parent else None)
+    order = yield from _known(order, digest)
+    if order.key is not None and not order.again:
+        held = yield from _holder(order.key, digest)
+        if held is not None:
+            return held
+    if made.operation.prepare:
+        made = replace(made, request=(yield from made.operation.prepare(made.request)))
+    call, warnings = _planning.build(account, made, loaded)
+    job = yield from _new_job(account, made, stored, order, warnings)
+    claim = yield from _claimed(
+        account,
+        Intent(job=job, digest=digest, again=order.again, save_to=order.save_to, limits=account.limits),
+        order.timeout,
+    )
+    if not claim.fresh:
+        held = yield from _holder(order.key or "", digest) if claim.owned else _given(claim.job)
+        return held or job
+    return (yield from _bought(account, made, claim.job or job, call, order.timeout))
+
+
+def _known(order: Order, digest: str) -> Flow[Order]:
+    """An implied key whose attempt is dead asks for a new attempt by itself."""
+    if not order.implied or order.key is None:
+        return order
+    key = order.key
+    claim = yield from Record(lambda ledger: ledger.find_key(key, digest))
+    dead = claim is not None and claim.job is not None and claim.job.status in OVER
+    return replace(order, again=dead)
+
+
+def _given(job: Job | None) -> Flow[Job | None]:
+    yield from ()
+    return job
+
+
+def _holder(key: str, digest: str) -> Flow[Job | None]:
+    """The job that holds the key, once its owner has its receipt; None when the key is free."""
+    while True:
+        claim = yield from Record(lambda ledger: ledger.find_key(key, digest))
+        if claim is None:
+            return None
+        if not claim.owned:
+            return claim.job
+        yield from Sleep(_WAITS_FOR_OWNER, _policies.SPREAD)
+
+
+def _new_job(account: Account, made: Plan, stored: Request, order: Order, warnings: tuple[Notice, ...]) -> Flow[Job]:
+    now = yield from Now()
+    return Job(
+        id=(yield from NewId()),
+        key=order.key,
+        provider=account.name,
+        family=account.family.name,
+        operation=made.operation.name,
+        gateway=account.gateway.name,
+        base_url=account.base_url,
+        route=made.route,
+        request=stored,
+        parent=order.parent.id if order.parent else None,
+        sandbox=account.sandbox,
+        status=Status.SUBMITTING,
+        billed="no",
+        warnings=warnings,
+        created_at=now,
+    )
+
+
+def _claimed(account: Account, intent: Intent, timeout: float) -> Flow[Claim]:
+    """Record the intent, waiting while the account's `concurrent` jobs are all busy."""
+    start = yield from Now()
+    while True:
+        claim = yield from Record(lambda ledger: ledger.claim(intent))
+        if not claim.waiting:
+            return claim
+        now = yield from Now()
+        if (now - start).total_seconds() >= timeout:
+            raise RateLimitError(
+                f"{account.name} already has {account.limits.concurrent} jobs open, its limit. Nothing was sent.",
+                status_code=0,
+                hint="Wait for one to finish, or raise `limits.concurrent` of the provider.",
+            )
+        yield from Sleep(1.0, _policies.SPREAD)
+
+
+def _bought(account: Account, made: Plan, job: Job, call: Call, timeout: float) -> Flow[Job]:
+    """Send the paid call; send it again only when it provably created nothing."""
+    start = yield from Now()
+    attempt = 0
+
+    def receipt(answer: Reply | TransportError, now: datetime) -> Receipt:
+        try:
+            return _receipts.decide(account, made, job, answer, now)
+        except Exception as problem:  # noqa: BLE001 - an answer we stumble over may still have been a yes
+            body = answer if isinstance(answer, Reply) else None
+            return _receipts.unclear(job, f"reading it failed: {type(problem).__name__}.", now, body)
+
+    try:
+        while True:
+            attempt += 1
+            got = yield from Paid(call, receipt)
+            if got.job is not None:
+                if got.error is not None:
+                    raise got.error
+                return got.job if got.trouble is None else _unwritten(got.job, got.trouble)
+            wait = _policies.backoff(attempt, got.after)
+            now = yield from Now()
+            if got.error is None or (now - start).total_seconds() + wait > timeout:
+                yield from _take_back(job, str(got.error), now)
+                raise got.error or TransportError("The submit created nothing.", sent=False)
+            yield from Sleep(wait, 0.0 if got.after is not None else _policies.SPREAD)
+    except (Ai302Error, GeneratorExit):
+        raise
+    except BaseException:
+        # Interrupted while waiting for a second try: nothing was created, so the intent is taken back.
+        yield from _take_back(job, "Interrupted before it was sent.", None)
+        raise
+
+
+def _take_back(job: Job, why: str, now: datetime | None) -> Flow[None]:
+    before = _receipts.before(job, why, now)
+    yield from Record(lambda ledger: ledger.write(before))
+
+
+def _unwritten(job: Job, trouble: Ai302Error) -> Job:
+    text = (
+        f"The job was accepted and is paid, but the ledger could not record it: {trouble.message} "
+        f"Its task id is {job.remote_id}; keep it, `gen302 jobs adopt {job.remote_id}` takes it up again."
+    )
+    return replace(job, warnings=(*job.warnings, Notice(code="ledger", message=text)))
+
+
+def answer_window(account: Account, job: Job, values: Mapping[str, object], timeout: float) -> Flow[Job]:
+    """Send the answer an INPUT_REQUIRED job waits for: a second paid call on the same row.
+
+    Raises ParameterError when the job takes no answer, KeyConflict when another process is answering.
+    """
+    action = next((entry for entry in job.actions if entry.name == "continue"), None)
+    operation = account.operation(action.operation) if action else None
+    if action is None or operation is None or job.remote_id is None:
+        raise ParameterError(f"{job.id} takes no answer. Nothing was sent.")
+    known = {name: value for name, value in values.items() if value is not None}
+    request = _planning.press(operation, "continue", job.remote_id, action, known)
+    made = _planning.plan(account, request, parent=job)
+    loaded = yield from pictures(made.request)
+    call, _ = _planning.build(account, made, loaded)
+    if not (yield from Record(lambda ledger: ledger.reopen(job.id, Status.INPUT_REQUIRED))):
+        raise KeyConflict(f"{job.id} is being answered elsewhere. Nothing was sent.", job_id=job.id)
+    taken = replace(job, status=Status.SUBMITTING)
+    return (yield from _bought(account, made, taken, call, timeout))
