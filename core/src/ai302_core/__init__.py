@@ -13,6 +13,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .assets import Asset, Media, MediaRef
+    from .async_providers import AsyncProvider, aconnect
     from .errors import (
         Ai302Error,
         ApiError,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
         TransportError,
     )
     from .jobs import Action, Cost, Job, Model, Money, Notice, Outcome, Preview, Result, Status
-    from .providers import AsyncProvider, Provider, aconnect, connect
+    from .providers import Provider, connect
     from .requests import ActionRequest, ImageRequest, Request, VideoRequest
 
 _HOME = {
@@ -76,7 +77,8 @@ _HOME = {
         "TransportError",
     ),
     "jobs": ("Action", "Cost", "Job", "Model", "Money", "Notice", "Outcome", "Preview", "Result", "Status"),
-    "providers": ("AsyncProvider", "Provider", "aconnect", "connect"),
+    "async_providers": ("AsyncProvider", "aconnect"),
+    "providers": ("Provider", "connect"),
     "requests": ("ActionRequest", "ImageRequest", "Request", "VideoRequest"),
 }
 

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from . import _http, _sqlite, config, registry
 from ._accounts import Account, Timeouts
 from ._drivers import AsyncDriver, SyncDriver
-from .errors import ConfigError
+from .errors import ConfigError, ParameterError
 from .family import Family, Gateway
-from .jobs import Job
+from .jobs import Job, Model
 from .ledger import Ledger, Limits
 from .requests import Request
 
@@ -39,9 +39,7 @@ class Connection:
         self._given = {"api_key": api_key, "base_url": base_url, "gateway": gateway}
         self._accounts: dict[str, Account] = {}
         self._lock = threading.Lock()
-        self.ledger: Ledger = _sqlite.open_ledger(
-            config.ledger_url(self.settings, ledger), data_dir=config.data_dir()
-        )
+        self.ledger: Ledger = _sqlite.open_ledger(config.ledger_url(self.settings, ledger), data_dir=config.data_dir())
         self._transports: dict[Timeouts, _http.Transport] = {}
         self._sync: dict[Timeouts, SyncDriver] = {}
         self._async: dict[Timeouts, AsyncDriver] = {}
@@ -90,8 +88,26 @@ class Connection:
         raise ConfigError(
             f"No configured provider of {job.family} is at {job.base_url}, where job {job.id} lives.",
             billed=job.billed,
-            hint=f'Add one to gen302.toml: [providers.{job.provider}] family = "{job.family}", base_url = "{job.base_url}"',
+            hint=f'[providers.{job.provider}] in gen302.toml: family = "{job.family}", base_url = "{job.base_url}"',
         )
+
+    def of(self, job: Job | None) -> Account:
+        """The account of a job, or the default one."""
+        return self.owning(job) if job is not None else self.default()
+
+    def models(self, task: str | None) -> tuple[Model, ...]:
+        """The catalogue of the default family."""
+        return tuple(model for model in self.default().family.models if task is None or model.task == task)
+
+    def found(self, ref: str) -> Job:
+        """The one job `ref` names. Raises ParameterError for none or several, LedgerError."""
+        found = self.ledger.find(ref)
+        if len(found) == 1 or (found and found[0].id == ref):
+            return found[0]
+        if found:
+            names = ", ".join(job.id for job in found[:5])
+            raise ParameterError(f"{ref!r} names {len(found)} jobs: {names}. Say more letters.")
+        raise ParameterError(f"The ledger has no job {ref!r}.", hint="gen302 jobs list")
 
     def account(self, name: str) -> Account:
         """The account of a configured provider, or of an installed family by its own name."""
@@ -140,9 +156,8 @@ class Connection:
         gateway = family.gateway(own.like if own is not None else name)
         if gateway is None:
             known = ", ".join([*(entry.name for entry in family.gateways), *self.settings.gateways])
-            raise ConfigError(
-                f"[providers.{provider}] {family.name} knows no gateway {(own.like if own else name)!r}; known: {known}."
-            )
+            asked = own.like if own else name
+            raise ConfigError(f"[providers.{provider}] {family.name} knows no gateway {asked!r}; it knows: {known}.")
         if own is None:
             return gateway
         return replace(
@@ -162,6 +177,11 @@ class Connection:
         for transport in self._transports.values():
             transport.close()
         self.ledger.close()
+
+    async def release_loop(self) -> None:
+        """Let go of what belongs to the running event loop."""
+        for transport in list(self._transports.values()):
+            await transport.aclose()
 
     async def aclose(self) -> None:
         """Wait for receipts still to be written, then let go."""

@@ -14,6 +14,7 @@ from ._accounts import Account
 from ._looking import OnUpdate
 from ._steps import Flow, NewId, Now, Record, Send, Sleep
 from ._submitting import Order
+from .assets import Asset
 from .errors import (
     Ai302Error,
     ApiError,
@@ -39,7 +40,7 @@ def current(job: Job) -> Flow[Job]:
 
 
 def settle(account: Account, job: Job, *, timeout: float | None, on_update: OnUpdate | None) -> Flow[Job]:
-    """Follow a job until nothing more happens to it without its caller."""
+    """Follow a job until nothing more happens to it without its caller. A free flow."""
     job = yield from current(job)
     start = yield from Now()
     limit = _looking.patience(account, job) if timeout is None else timeout
@@ -52,11 +53,12 @@ def settle(account: Account, job: Job, *, timeout: float | None, on_update: OnUp
     if job.status is Status.UNCONFIRMED and job.remote_id is not None:
         (seen,) = yield from _looking.look(account, [job])
         job = seen.job
-    job = yield from _looking.follow(account, job, timeout=timeout, on_update=on_update)
-    if job.status is Status.INPUT_REQUIRED and foreseen(job):
-        job = yield from _submitting.answer_window(account, job, _answers(account, job, job.request), 60.0)
-        job = yield from _looking.follow(account, job, timeout=timeout, on_update=on_update)
-    return job
+    return (yield from _looking.follow(account, job, timeout=timeout, on_update=on_update))
+
+
+def answer(account: Account, job: Job) -> Flow[Job]:
+    """Answer a window whose answer the press already brought. A paid flow; see `foreseen`."""
+    return (yield from _submitting.answer_window(account, job, _answers(account, job, job.request), 60.0))
 
 
 def result(account: Account, job: Job, files: Sequence[Path] = ()) -> Result:
@@ -312,3 +314,17 @@ def complete(job: Job, files: Sequence[FileRecord]) -> bool:
     """Whether every deliverable of a job is recorded as saved."""
     wanted = Result(job=job, assets=job.assets).deliverables
     return {(asset.role, asset.index) for asset in wanted} <= {(file.role, file.index) for file in files}
+
+
+def saved(result: Result, files: Sequence[Path], notices: Sequence[Notice]) -> Result:
+    """The result with where its files are, and what was noticed while saving."""
+    job = replace(result.job, warnings=(*result.job.warnings, *notices))
+    return replace(result, job=job, files=tuple(files))
+
+
+def subject(what: Job | Result | Asset) -> tuple[Job | None, tuple[Asset, ...]]:
+    """The job to save, or the bare asset."""
+    if isinstance(what, Asset):
+        return None, (what,)
+    job = what.job if isinstance(what, Result) else what
+    return job, job.assets

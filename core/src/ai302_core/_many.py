@@ -22,7 +22,7 @@ from .requests import Request
 IN_FLIGHT = 64
 """Looks and downloads one process has on the wire at once."""
 
-_LEASE = 120.0
+_LEASE = 300.0
 
 
 class Crowd:
@@ -79,8 +79,8 @@ class Crowd:
         driver = self._connection.async_driver(account)
         try:
             if not job.status.followed:
-                settled = await driver.run(_flows.settle(account, job, timeout=None, on_update=None))
-                return await self._finish(account, settled, outcome)
+                job = await driver.run(_flows.settle(account, job, timeout=None, on_update=None))
+                return await self._settled(account, job, outcome)
             plan = await driver.run(_looking.schedule_of(account, job, watched=False))
             now = _http.now()
             operation = _looking.operation_of(account, job)
@@ -126,12 +126,13 @@ class Crowd:
 
     async def _settled(self, account: Account, job: Job, outcome: Outcome) -> None:
         try:
-            if job.status is Status.INPUT_REQUIRED:
-                flow = lambda: _flows.settle(account, job, timeout=None, on_update=None)  # noqa: E731
-                job = await self._connection.async_driver(account).pay(flow)
+            if job.status is Status.INPUT_REQUIRED and _flows.foreseen(job):
+                answered = await self._connection.async_driver(account).pay(lambda: _flows.answer(account, job))
+                return await self.take_on(account, answered, outcome)
             await self._finish(account, job, outcome)
         except Ai302Error as problem:
             self.failed(replace(outcome, job=job), problem)
+        return None
 
     async def _finish(self, account: Account, job: Job, outcome: Outcome) -> None:
         outcome = replace(outcome, job=job)
@@ -198,6 +199,7 @@ async def run_many(
 async def resume(connection: Connection, save_to: str | None) -> AsyncIterator[Outcome]:
     """Outcomes of every open job of the ledger, and of settled ones whose files are missing."""
     crowd = Crowd(connection, save_to)
+    mine: list[Job] = []
 
     async def one(job: Job) -> None:
         outcome = Outcome(key=job.key, request=job.request, job=job)
@@ -208,17 +210,16 @@ async def resume(connection: Connection, save_to: str | None) -> AsyncIterator[O
         return await crowd.take_on(account, job, outcome)
 
     async def feed() -> None:
-        for job in await asyncio.to_thread(_open, connection):
+        mine.extend(await asyncio.to_thread(_open, connection))
+        for job in mine:
             crowd.expected += 1
             crowd.start(one(job))
 
     try:
         async for outcome in crowd.outcomes(feed):
-            if outcome.job is not None:
-                connection.ledger.release([outcome.job.id])
             yield outcome
     finally:
-        connection.ledger.release([])
+        connection.ledger.release([job.id for job in mine])
 
 
 def _open(connection: Connection) -> list[Job]:

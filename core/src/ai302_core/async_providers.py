@@ -1,0 +1,189 @@
+"""AsyncProvider: the names of Provider, awaited. Every decision is the same flow."""
+
+from __future__ import annotations
+
+from asyncio import to_thread
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from . import _flows, _many, _submitting, downloads
+from ._connection import Connection
+from ._looking import OnUpdate
+from ._submitting import Order
+from .assets import Asset
+from .jobs import Job, Model, Outcome, Preview, Result, Status
+from .providers import Config, Target, path_text
+from .requests import Request
+
+__all__ = ["AsyncProvider", "aconnect"]
+
+
+def aconnect(
+    name: str | None = None,
+    *,
+    api_key: str | None = None,
+    base_url: str | None = None,
+    gateway: str | None = None,
+    config: Config | None = None,
+    ledger: str | None = None,
+    budget: Mapping[str, Any] | None = None,
+) -> AsyncProvider:
+    """`connect` for asyncio; not awaited itself."""
+    return AsyncProvider(Connection(name, api_key=api_key, base_url=base_url, gateway=gateway, config_from=config,
+                                    ledger=ledger, budget=budget))  # fmt: skip
+
+
+class AsyncProvider:
+    """The same names, awaited. A paid request never rides on a coroutine: a canceled caller loses no receipt."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __repr__(self) -> str:
+        return f"<AsyncProvider {self._connection.name or 'default'}>"
+
+    async def __aenter__(self) -> AsyncProvider:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Wait for receipts that are still to be written, then let go of connections. Twice is fine."""
+        await self._connection.aclose()
+
+    async def submit(
+        self,
+        request: Request,
+        *,
+        key: str | None = None,
+        again: bool = False,
+        lenient: bool = False,
+        timeout: float = 60.0,
+        save_to: Target | None = None,
+    ) -> Job:
+        """See `Provider.submit`."""
+        account = await to_thread(self._connection.serving, request)
+        order = Order(key=key, again=again, lenient=lenient, timeout=timeout, save_to=path_text(save_to))
+        return await self._connection.async_driver(account).pay(partial(_submitting.submit, account, request, order))
+
+    async def wait(self, job: Job, *, timeout: float | None = None, on_update: OnUpdate | None = None) -> Result:
+        """See `Provider.wait`."""
+        account = await to_thread(self._connection.owning, job)
+        driver = self._connection.async_driver(account)
+        while True:
+            job = await driver.run(_flows.settle(account, job, timeout=timeout, on_update=on_update))
+            if job.status is not Status.INPUT_REQUIRED or not _flows.foreseen(job):
+                return _flows.result(account, job)
+            job = await driver.pay(partial(_flows.answer, account, job))
+
+    async def run(
+        self,
+        request: Request,
+        *,
+        key: str | None = None,
+        again: bool = False,
+        lenient: bool = False,
+        timeout: float | None = None,
+        on_update: OnUpdate | None = None,
+        save_to: Target | None = None,
+    ) -> Result:
+        """See `Provider.run`."""
+        job = await self.submit(request, key=key, again=again, lenient=lenient, save_to=save_to)
+        if on_update is not None:
+            on_update(job)
+        result = await self.wait(job, timeout=timeout, on_update=on_update)
+        if save_to is None:
+            return result
+        driver = self._connection.async_driver(self._connection.owning(job))
+        files, notices = await driver.run(_flows.save(result.job, path_text(save_to)))
+        return _flows.saved(result, files, notices)
+
+    def run_many(
+        self,
+        requests: Iterable[Request] | Mapping[str, Request],
+        *,
+        again: bool = False,
+        lenient: bool = False,
+        save_to: Target | None = None,
+    ) -> AsyncIterator[Outcome]:
+        """See `Provider.run_many`."""
+        return _many.run_many(self._connection, requests, again=again, lenient=lenient, save_to=path_text(save_to))
+
+    async def act(self, job: Job, action: str, *, key: str | None = None, timeout: float = 60.0, **fields: Any) -> Job:
+        """See `Provider.act`."""
+        account = await to_thread(self._connection.owning, job)
+        make = partial(_flows.act, account, job, action, fields, key=key, timeout=timeout)
+        return await self._connection.async_driver(account).pay(make)
+
+    async def poll(self, job: Job) -> Job:
+        """See `Provider.poll`."""
+        account = await to_thread(self._connection.owning, job)
+        return await self._connection.async_driver(account).run(_flows.poll(account, job))
+
+    async def cancel(self, job: Job) -> Job:
+        """See `Provider.cancel`."""
+        account = await to_thread(self._connection.owning, job)
+        return await self._connection.async_driver(account).run(_flows.cancel(account, job))
+
+    async def save(
+        self,
+        what: Job | Result | Asset,
+        to: Target | None = None,
+        *,
+        roles: Sequence[str] | None = None,
+        sidecar: bool = True,
+    ) -> list[Path]:
+        """See `Provider.save`."""
+        job, assets = _flows.subject(what)
+        account = await to_thread(self._connection.of, job)
+        driver = self._connection.async_driver(account)
+        if job is None:
+            return await driver.run(downloads.save_assets(assets, path_text(to) or ".", account.base_url))
+        return (await driver.run(_flows.save(job, path_text(to), roles=roles, sidecar=sidecar)))[0]
+
+    async def open(self, asset: Asset) -> BinaryIO:
+        """See `Provider.open`."""
+        account = await to_thread(self._connection.default)
+        return await self._connection.async_driver(account).run(downloads.open_asset(asset, account.base_url))
+
+    async def dry_run(self, request: Request, *, lenient: bool = False) -> Preview:
+        """See `Provider.dry_run`."""
+        account = await to_thread(self._connection.serving, request)
+        flow = _submitting.preview(account, request, lenient=lenient)
+        return await self._connection.async_driver(account).run(flow)
+
+    async def models(self, task: str | None = None) -> tuple[Model, ...]:
+        """See `Provider.models`."""
+        return await to_thread(self._connection.models, task)
+
+    async def job(self, ref: str) -> Job:
+        """See `Provider.job`."""
+        return await to_thread(self._connection.found, ref)
+
+    async def jobs(
+        self, *, status: Sequence[Status] = (), since: datetime | None = None, text: str = "", limit: int | None = None
+    ) -> list[Job]:
+        """See `Provider.jobs`."""
+        ledger = self._connection.ledger
+        return await to_thread(ledger.jobs, status=status, since=since, text=text, limit=limit)
+
+    def resume(self, save_to: Target | None = None) -> AsyncIterator[Outcome]:
+        """See `Provider.resume`."""
+        return _many.resume(self._connection, path_text(save_to))
+
+    async def reconcile(
+        self, job: Job, *, remote_id: str | None = None, resubmit: bool = False, abandon: bool = False
+    ) -> Job:
+        """See `Provider.reconcile`."""
+        account = await to_thread(self._connection.owning, job)
+        make = partial(_flows.reconcile, account, job, remote_id=remote_id, resubmit=resubmit, abandon=abandon)
+        return await self._connection.async_driver(account).pay(make)
+
+    async def adopt(self, remote_id: str, operation: str | None = None) -> Job:
+        """See `Provider.adopt`."""
+        account = await to_thread(self._connection.default)
+        return await self._connection.async_driver(account).run(_flows.adopt(account, remote_id, operation))

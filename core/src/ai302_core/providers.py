@@ -1,0 +1,244 @@
+"""Provider: what callers hold. Every decision is a flow; here each method is a line or two."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from . import _flows, _many, _submitting, downloads
+from ._accounts import Account
+from ._connection import Connection
+from ._looking import OnUpdate
+from ._submitting import Order
+from .assets import Asset
+from .jobs import Job, Model, Outcome, Preview, Result, Status
+from .requests import Request
+
+__all__ = ["OnUpdate", "Provider", "connect"]
+
+Config = str | os.PathLike[str] | Mapping[str, Any]
+Target = str | os.PathLike[str]
+
+
+def connect(
+    name: str | None = None,
+    *,
+    api_key: str | None = None,
+    base_url: str | None = None,
+    gateway: str | None = None,
+    config: Config | None = None,
+    ledger: str | None = None,
+    budget: Mapping[str, Any] | None = None,
+) -> Provider:
+    """Open a configured provider; without a name, the one the configuration chooses for each request.
+
+    name      a provider of gen302.toml, an alias, or an installed family
+    api_key   instead of the environment's; sent to this provider's own address only
+    base_url  instead of the configured address
+    gateway   instead of the configured gateway
+    config    a path or a mapping instead of the files found by the usual search
+    ledger    "sqlite:///…", ":memory:" or "off" instead of the user's own
+    budget    such as {"max_jobs": 20, "per": "day"}
+
+    Raises ConfigError. Nothing is sent and no family is imported before the first call.
+    """
+    return Provider(Connection(name, api_key=api_key, base_url=base_url, gateway=gateway, config_from=config,
+                               ledger=ledger, budget=budget))  # fmt: skip
+
+
+def path_text(target: Target | None) -> str | None:
+    return None if target is None else os.fspath(target)
+
+
+class Provider:
+    """Buy, follow and own. A context manager, safe to share between threads, usable after a fork.
+
+    Jobs of any provider of the same configuration can be given to any method: each goes to its own.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __repr__(self) -> str:
+        return f"<Provider {self._connection.name or 'default'}>"
+
+    def __enter__(self) -> Provider:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of connections. Twice is fine."""
+        self._connection.close()
+
+    def submit(
+        self,
+        request: Request,
+        *,
+        key: str | None = None,
+        again: bool = False,
+        lenient: bool = False,
+        timeout: float = 60.0,
+        save_to: Target | None = None,
+    ) -> Job:
+        """Buy one intention and return as soon as it is accepted.
+
+        key      your name for the intention: the same key and request never pay twice, in any process
+        again    buy once more under a key whose attempt failed or was canceled
+        lenient  send without what the family cannot express; `job.warnings` says what
+        timeout  seconds to wait for a busy gateway; a request on the wire always gets its full answer time
+        save_to  where a later wait or resume puts the files
+
+        Raises ParameterError, ConfigError, KeyConflict, BudgetExceeded, ApiError and TransportError(sent=False) when
+        nothing was created; JobUnconfirmed when nobody knows.
+        """
+        account = self._connection.serving(request)
+        order = Order(key=key, again=again, lenient=lenient, timeout=timeout, save_to=path_text(save_to))
+        return self._connection.driver(account).pay(_submitting.submit(account, request, order))
+
+    def wait(self, job: Job, *, timeout: float | None = None, on_update: OnUpdate | None = None) -> Result:
+        """Follow a job until it settles.
+
+        timeout    seconds; None: the operation's own patience; 0 looks once
+        on_update  called with every new snapshot
+
+        Raises JobError; JobTimeout leaves the job alive. At once for INPUT_REQUIRED and UNCONFIRMED.
+        """
+        account = self._connection.owning(job)
+        return _flows.result(account, self._settled(account, job, timeout, on_update))
+
+    def _settled(self, account: Account, job: Job, timeout: float | None, on_update: OnUpdate | None) -> Job:
+        driver = self._connection.driver(account)
+        while True:
+            job = driver.run(_flows.settle(account, job, timeout=timeout, on_update=on_update))
+            if job.status is not Status.INPUT_REQUIRED or not _flows.foreseen(job):
+                return job
+            job = driver.pay(_flows.answer(account, job))
+
+    def run(
+        self,
+        request: Request,
+        *,
+        key: str | None = None,
+        again: bool = False,
+        lenient: bool = False,
+        timeout: float | None = None,
+        on_update: OnUpdate | None = None,
+        save_to: Target | None = None,
+    ) -> Result:
+        """Submit, wait, and save if `save_to` says where. See `submit`, `wait` and `save` for what is raised."""
+        job = self.submit(request, key=key, again=again, lenient=lenient, save_to=save_to)
+        if on_update is not None:
+            on_update(job)
+        result = self.wait(job, timeout=timeout, on_update=on_update)
+        return result if save_to is None else self._with_files(result, save_to)
+
+    def _with_files(self, result: Result, to: Target | None) -> Result:
+        account = self._connection.owning(result.job)
+        files, notices = self._connection.driver(account).run(_flows.save(result.job, path_text(to)))
+        return _flows.saved(result, files, notices)
+
+    def run_many(
+        self,
+        requests: Iterable[Request] | Mapping[str, Request],
+        *,
+        again: bool = False,
+        lenient: bool = False,
+        save_to: Target | None = None,
+    ) -> Iterator[Outcome]:
+        """Run many requests at once and yield each outcome as it settles; a mapping's keys name the intentions."""
+        make = partial(
+            _many.run_many, self._connection, requests, again=again, lenient=lenient, save_to=path_text(save_to)
+        )
+        return _many.in_thread(make, self._connection.release_loop)
+
+    def act(self, job: Job, action: str, *, key: str | None = None, timeout: float = 60.0, **fields: Any) -> Job:
+        """Press an action of a finished job, by name ("upscale-2") or label ("U2"); "continue" answers INPUT_REQUIRED.
+
+        Raises ParameterError for an action or field the job does not offer, else as `submit`.
+        """
+        account = self._connection.owning(job)
+        flow = _flows.act(account, job, action, fields, key=key, timeout=timeout)
+        return self._connection.driver(account).pay(flow)
+
+    def poll(self, job: Job) -> Job:
+        """Look once; free. Raises TransportError, ReplyError, ApiError; the job is not harmed."""
+        account = self._connection.owning(job)
+        return self._connection.driver(account).run(_flows.poll(account, job))
+
+    def cancel(self, job: Job) -> Job:
+        """Ask the service to stop. The job returned says what became of it: CANCELED, or finished after all.
+
+        Raises ParameterError when the gateway cannot cancel.
+        """
+        account = self._connection.owning(job)
+        return self._connection.driver(account).run(_flows.cancel(account, job))
+
+    def save(
+        self,
+        what: Job | Result | Asset,
+        to: Target | None = None,
+        *,
+        roles: Sequence[str] | None = None,
+        sidecar: bool = True,
+    ) -> list[Path]:
+        """Put the files on disk; again is free. A folder, or a template such as "{date}/{id}-{n}".
+
+        Raises DownloadError when a file cannot be had; the job is fine and paid.
+        """
+        job, assets = _flows.subject(what)
+        account = self._connection.of(job)
+        driver = self._connection.driver(account)
+        if job is None:
+            return driver.run(downloads.save_assets(assets, path_text(to) or ".", account.base_url))
+        return driver.run(_flows.save(job, path_text(to), roles=roles, sidecar=sidecar))[0]
+
+    def open(self, asset: Asset) -> BinaryIO:
+        """The asset's content as a binary file, complete and checked before the first byte. Raises DownloadError."""
+        account = self._connection.default()
+        return self._connection.driver(account).run(downloads.open_asset(asset, account.base_url))
+
+    def dry_run(self, request: Request, *, lenient: bool = False) -> Preview:
+        """The exact HTTP request `submit` would send, its key masked. Nothing is sent. Raises as `submit`."""
+        account = self._connection.serving(request)
+        return self._connection.driver(account).run(_submitting.preview(account, request, lenient=lenient))
+
+    def models(self, task: str | None = None) -> tuple[Model, ...]:
+        """The family's catalogue; it guides and never gates."""
+        return self._connection.models(task)
+
+    def job(self, ref: str) -> Job:
+        """A job of the ledger by id, last letters, "last", key, task id or saved file. Raises ParameterError."""
+        return self._connection.found(ref)
+
+    def jobs(
+        self, *, status: Sequence[Status] = (), since: datetime | None = None, text: str = "", limit: int | None = None
+    ) -> list[Job]:
+        """Jobs of the ledger, newest first. Raises LedgerError."""
+        return self._connection.ledger.jobs(status=status, since=since, text=text, limit=limit)
+
+    def resume(self, save_to: Target | None = None) -> Iterator[Outcome]:
+        """Finish every open job of the ledger nobody else follows; yields each as it settles. Pays for nothing."""
+        make = partial(_many.resume, self._connection, path_text(save_to))
+        return _many.in_thread(make, self._connection.release_loop)
+
+    def reconcile(
+        self, job: Job, *, remote_id: str | None = None, resubmit: bool = False, abandon: bool = False
+    ) -> Job:
+        """Settle an UNCONFIRMED job: it became the task `remote_id`; or it did not, `resubmit`; or `abandon` it.
+
+        Raises ParameterError unless exactly one is said and the job is unconfirmed.
+        """
+        account = self._connection.owning(job)
+        flow = _flows.reconcile(account, job, remote_id=remote_id, resubmit=resubmit, abandon=abandon)
+        return self._connection.driver(account).pay(flow)
+
+    def adopt(self, remote_id: str, operation: str | None = None) -> Job:
+        """Take up a task another tool started at this provider; free. Raises NotFoundError."""
+        account = self._connection.default()
+        return self._connection.driver(account).run(_flows.adopt(account, remote_id, operation))
