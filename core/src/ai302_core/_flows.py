@@ -133,7 +133,13 @@ def act(
     given = {field: value for field, value in values.items() if value is not None}
     request = _planning.press(operation, action.name, job.remote_id, action, given)
     implied = action.once and key is None
-    order = Order(key=f"{job.id}/{action.name}" if implied else key, implied=implied, timeout=timeout, parent=job)
+    order = Order(
+        key=f"{job.id}/{action.name}" if implied else key,
+        implied=implied,
+        timeout=timeout,
+        parent=job,
+        operation=operation,
+    )
     child = yield from _submitting.submit(account, request, order)
     if child.answered or child.status.settled or child.status is Status.UNCONFIRMED:
         return child

@@ -33,9 +33,20 @@ class Plan:
     lenient: bool
 
 
-def plan(account: Account, request: Request, *, lenient: bool = False, parent: Job | None = None) -> Plan:
-    """Choose the operation and fill in defaults. Raises ParameterError, NotFoundError, ConfigError, PluginError."""
-    operation, request = _operation_for(account, request)
+def plan(
+    account: Account,
+    request: Request,
+    *,
+    lenient: bool = False,
+    parent: Job | None = None,
+    operation: Operation | None = None,
+) -> Plan:
+    """Choose the operation, unless an action names it, and fill in defaults.
+
+    Raises ParameterError, NotFoundError, ConfigError, PluginError.
+    """
+    if operation is None:
+        operation, request = _operation_for(account, request)
     if operation.name in account.gateway.lacks:
         raise NotFoundError(
             f"Gateway {account.gateway.name} does not offer {operation.name}. Nothing was sent.", status_code=0

@@ -18,6 +18,7 @@ from .errors import (
     RateLimitError,
     TransportError,
 )
+from .family import Operation
 from .jobs import Job, Notice, Preview, Status
 from .ledger import Claim, Intent
 from .requests import Request
@@ -32,6 +33,7 @@ class Order:
 
     key      the caller's name for it; `implied` when the library gave it, then a dead attempt is followed by a new one
     timeout  seconds to wait for a busy gateway
+    parent, operation  of a press: whose action it is, and what it starts
     """
 
     key: str | None = None
@@ -41,6 +43,7 @@ class Order:
     timeout: float = 60.0
     save_to: str | None = None
     parent: Job | None = None
+    operation: Operation | None = None
 
 
 Pictures = Mapping[tuple[str, int], Picture]
@@ -73,12 +76,12 @@ def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
     Raises ParameterError, ConfigError, KeyConflict, BudgetExceeded, ApiError, TransportError(sent=False) when nothing
     was created, JobUnconfirmed when nobody knows.
     """
-    if order.key is not None and not (yield from Record(lambda ledger: ledger.durable)) and not order.implied:
+    if order.key is not None and not order.implied and (yield from Record(lambda ledger: ledger.url)) == "off":
         raise ConfigError(
-            "key= needs a ledger that outlives this process, and it is off. Nothing was sent.",
+            "A key needs a ledger to be remembered in, and it is off. Nothing was sent.",
             hint="Leave `ledger` at its default, or drop the key.",
         )
-    made = _planning.plan(account, request, lenient=order.lenient, parent=order.parent)
+    made = _planning.plan(account, request, lenient=order.lenient, parent=order.parent, operation=order.operation)
     loaded = yield from pictures(made.request)
     stored = remembered(request, loaded)
     digest = _planning.digest(stored, order.parent.id if order.parent else None)
@@ -224,7 +227,7 @@ def answer_window(account: Account, job: Job, values: Mapping[str, object], time
         raise ParameterError(f"{job.id} takes no answer. Nothing was sent.")
     known = {name: value for name, value in values.items() if value is not None}
     request = _planning.press(operation, "continue", job.remote_id, action, known)
-    made = _planning.plan(account, request, parent=job)
+    made = _planning.plan(account, request, parent=job, operation=operation)
     loaded = yield from pictures(made.request)
     call, _ = _planning.build(account, made, loaded)
     if not (yield from Record(lambda ledger: ledger.reopen(job.id, Status.INPUT_REQUIRED))):

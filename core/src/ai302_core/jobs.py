@@ -149,7 +149,9 @@ class Job:
         document: dict[str, Any] = {"v": 1}
         for item in fields(self):
             value = getattr(self, item.name)
-            if value is None or value is False or value in ((), {}, ""):
+            if item.name == "raw" and value is None:
+                continue
+            if item.name != "raw" and (value is None or value is False or value in ((), {}, "")):
                 continue
             document[item.name] = _ENCODE.get(item.name, _plain)(value)
         return document

@@ -1,0 +1,314 @@
+"""The free flows, fed by hand: polls survive everything but their own word, and every wait ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ai302_core import _flows, _looking, _submitting
+from ai302_core._submitting import Order
+from ai302_core.errors import (
+    AuthenticationError,
+    JobFailed,
+    JobInputRequired,
+    JobRejected,
+    JobTimeout,
+    JobUnconfirmed,
+    KeyConflict,
+    NotFoundError,
+    ParameterError,
+    TransportError,
+)
+from ai302_core.jobs import Job, Status
+from ai302_core.requests import ImageRequest
+
+ACCEPTED = {"code": 0, "data": {"id": 42, "status": "wait"}}
+RUNNING = {"data": {"id": 42, "status": "run", "progress": "45%"}}
+DONE = {"data": {"id": 42, "status": "done", "urls": ["https://f.example/1.png", "https://f.example/2.png"]}}
+RESET = TransportError("reset", sent=True)
+
+
+@pytest.fixture
+def bought(account: Any, hand: Any, reply: Any) -> Any:
+    def buy(*answers: Any) -> Any:
+        fed = hand(reply(ACCEPTED), *[a if isinstance(a, TransportError) else reply(*a) for a in answers])
+        return fed, fed.run(_submitting.submit(account, ImageRequest("a cat"), Order()))
+
+    return buy
+
+
+def settle(fed: Any, account: Any, job: Job, timeout: float | None = None) -> Job:
+    done: Job = fed.run(_flows.settle(account, job, timeout=timeout, on_update=None))
+    return done
+
+
+def test_a_job_is_followed_to_its_files(bought: Any, account: Any) -> None:
+    fed, job = bought((RUNNING,), (DONE,))
+    done = settle(fed, account, job)
+    assert [asset.url for asset in _flows.result(account, done).images] == DONE["data"]["urls"]
+    assert (done.progress, done.billed, len(fed.paid)) == (1.0, "yes", 1)
+    assert fed.sleeps[0] == 20.0, "the first look waits until the fastest are usually done"
+
+
+FAULTS = [
+    RESET,
+    TransportError("refused", sent=False),
+    (b"<!DOCTYPE html><html>Cloudflare</html>", 200),
+    (b"<html>bad gateway</html>", 502),
+    (b"", 503),
+    (b"", 429),
+    (b"", 408),
+    (b'{"data": {"stat', 200),
+    ({"code": 7, "message": "busy"}, 200),
+    ({"error": {"err_code": -10003, "message": "network"}}, 500),
+    ({"data": {"status": "brand-new-word"}}, 200),
+    ({"data": {"status": "done", "urls": []}}, 200),
+    ({"data": None}, 200),
+    ([], 200),
+    ("text", 200),
+    (b"\xff\xfe", 200),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_a_fault_while_polling_loses_nothing(bought: Any, account: Any, fault: Any) -> None:
+    fed, job = bought((RUNNING,), fault, fault, fault, (DONE,))
+    assert settle(fed, account, job).status is Status.SUCCEEDED
+    assert len(fed.paid) == 1
+
+
+def test_an_unknown_word_warns_once(bought: Any, account: Any) -> None:
+    odd = ({"data": {"status": "brand-new-word"}},)
+    fed, job = bought(odd, odd, (DONE,))
+    assert [notice.code for notice in settle(fed, account, job).warnings] == ["unknown_status"]
+
+
+def test_an_envelope_or_5xx_never_settles_a_job(bought: Any, account: Any) -> None:
+    bad = {"error": {"err_code": -10003, "message": "x"}, "data": {"status": "failed"}}
+    fed, job = bought((bad, 200), ({"data": {"status": "failed"}}, 500), (DONE,))
+    assert settle(fed, account, job).status is Status.SUCCEEDED
+
+
+def test_a_refused_key_raises_at_once_and_leaves_the_job_open(bought: Any, account: Any, ledger: Any) -> None:
+    fed, job = bought((b"", 401), (DONE,))
+    with pytest.raises(AuthenticationError) as caught:
+        settle(fed, account, job)
+    assert caught.value.billed == "yes"
+    assert not ledger.job(job.id).status.settled
+    assert settle(fed, account, job).status is Status.SUCCEEDED
+
+
+def test_not_found_is_waited_out_then_raised_and_the_job_stays_open(bought: Any, account: Any, ledger: Any) -> None:
+    fed, job = bought((b"", 404), (b"null", 200), (DONE,))
+    assert settle(fed, account, job).status is Status.SUCCEEDED
+    fed, job = bought(*[(b"", 404)] * 50)
+    with pytest.raises(NotFoundError):
+        settle(fed, account, job)
+    assert ledger.job(job.id).status is Status.QUEUED
+
+
+def test_every_wait_has_an_end(bought: Any, account: Any) -> None:
+    fed, job = bought(*[(RUNNING,)] * 500)
+    with pytest.raises(JobTimeout) as caught:
+        settle(fed, account, job, timeout=100)
+    assert caught.value.job.status is Status.RUNNING
+    assert 99 <= sum(fed.sleeps) <= 101
+    fed, job = bought((RUNNING,))
+    with pytest.raises(JobTimeout):
+        settle(fed, account, job, timeout=0)
+    assert len(fed.calls) == 2, "0 looks once"
+
+
+def test_a_failure_says_why(bought: Any, account: Any) -> None:
+    fed, job = bought(({"data": {"status": "FAILED", "reason": "out of paint"}},))
+    with pytest.raises(JobFailed, match="out of paint") as caught:
+        _flows.result(account, settle(fed, account, job))
+    assert caught.value.billed == "unknown"
+    fed, job = bought(({"data": {"status": "failure", "reason": "NSFW detected"}},))
+    with pytest.raises(JobRejected):
+        _flows.result(account, settle(fed, account, job))
+
+
+def test_a_settled_job_is_never_looked_at_again(bought: Any, account: Any) -> None:
+    fed, job = bought((DONE,))
+    done = settle(fed, account, job)
+    assert settle(fed, account, done) == done
+    assert fed.run(_flows.poll(account, done)).status is Status.SUCCEEDED
+    assert len(fed.calls) == 2
+
+
+def test_moments_are_read_in_every_form(account: Any) -> None:
+    operation = account.family.operations[0]
+    job = Job(
+        id="j", provider="p", family="acme", operation="image", status=Status.QUEUED, created_at=datetime.now(UTC)
+    )
+    document = {"data": {"status": "run", "t0": 1795219200, "t1": 1795219200123, "t2": 0}}
+    seen = _looking.read(account, operation, job, document, 200, datetime.now(UTC))
+    assert seen.submitted_at == datetime(2026, 11, 21, 0, 0, tzinfo=UTC)
+    assert seen.started_at == datetime(2026, 11, 21, 0, 0, 0, 123000, tzinfo=UTC)
+    assert seen.finished_at is None
+
+
+def test_many_jobs_ride_one_call(account: Any, hand: Any, reply: Any, ledger: Any) -> None:
+    fed = hand(reply(ACCEPTED), reply({"code": 0, "data": {"id": 43, "status": "wait"}}))
+    jobs = [fed.run(_submitting.submit(account, ImageRequest(text), Order())) for text in ("a", "b")]
+    fed.answers[:] = [reply({"data": [{"data": {"id": 43, "status": "run"}}, DONE]})]
+    looks = fed.run(_looking.look_together(account, jobs))
+    assert [seen.job.status for seen in looks] == [Status.SUCCEEDED, Status.RUNNING]
+    assert fed.calls[-1].body == b'{"ids":["42","43"]}'
+    assert len(fed.calls) == 3
+
+
+def test_a_job_a_batch_leaves_out_is_looked_at_alone(account: Any, hand: Any, reply: Any) -> None:
+    fed = hand(reply(ACCEPTED), reply({"code": 0, "data": {"id": 43, "status": "wait"}}))
+    jobs = [fed.run(_submitting.submit(account, ImageRequest(text), Order())) for text in ("a", "b")]
+    fed.answers[:] = [reply({"data": [{"data": {"id": 43, "status": "run"}}]}), reply(DONE)]
+    looks = fed.run(_looking.look_together(account, jobs))
+    assert looks[0].job.status is Status.SUCCEEDED
+
+
+def pressable(bought: Any, account: Any, *answers: Any) -> tuple[Any, Job]:
+    document = {"data": {**DONE["data"], "buttons": ["up1", "ask"]}}
+    fed, job = bought((document,), *answers)
+    return fed, settle(fed, account, job)
+
+
+def test_the_same_upscale_twice_is_the_first_job(bought: Any, account: Any) -> None:
+    pressed = ({"code": 0, "data": {"id": 50, "status": "wait"}},)
+    fed, parent = pressable(bought, account, pressed)
+    first = fed.run(_flows.act(account, parent, "UP1", {}))
+    second = fed.run(_flows.act(account, parent, "up1", {}))
+    assert (first.id, first.parent, len(fed.paid)) == (second.id, parent.id, 2)
+
+
+def test_a_failed_upscale_may_be_pressed_again(bought: Any, account: Any, reply: Any) -> None:
+    pressed = ({"code": 0, "data": {"id": 50, "status": "wait"}},)
+    fed, parent = pressable(bought, account, pressed, ({"data": {"status": "fail"}},), pressed)
+    first = settle(fed, account, fed.run(_flows.act(account, parent, "up1", {})))
+    assert first.status is Status.FAILED
+    second = fed.run(_flows.act(account, parent, "up1", {}))
+    assert (second.attempt, second.id != first.id) == (2, True)
+
+
+WINDOW = {"data": {"id": 50, "status": "window"}}
+
+
+def test_a_window_is_answered_within_the_press(bought: Any, account: Any) -> None:
+    pressed = ({"code": 0, "data": {"id": 50, "status": "wait"}},)
+    fed, parent = pressable(bought, account, pressed, (WINDOW,), pressed, (WINDOW,), (DONE,))
+    job = fed.run(_flows.act(account, parent, "region", {"prompt": "a hat"}))
+    assert (job.answered, len(fed.paid)) == (True, 3)
+    assert fed.paid[-1].url.endswith("/v1/answer")
+    assert fed.paid[-1].body == b'{"id":"50","prompt":"a hat"}'
+    done = settle(fed, account, job)
+    assert done.status is Status.SUCCEEDED
+    assert len(fed.paid) == 3, "a window that still shows after its answer is not answered twice"
+
+
+def test_a_press_that_lacks_what_it_needs_is_refused(bought: Any, account: Any) -> None:
+    fed, parent = pressable(bought, account)
+    with pytest.raises(ParameterError, match="needs prompt"):
+        fed.run(_flows.act(account, parent, "region", {}))
+    with pytest.raises(ParameterError, match="did you mean 'up1'"):
+        fed.run(_flows.act(account, parent, "up11", {}))
+    with pytest.raises(ParameterError, match="takes no 'zoom'"):
+        fed.run(_flows.act(account, parent, "up1", {"zoom": 2}))
+    assert len(fed.paid) == 1
+
+
+def test_a_lost_answer_to_a_window_is_not_repeated_and_settles_by_looking(bought: Any, account: Any) -> None:
+    pressed = ({"code": 0, "data": {"id": 50, "status": "wait"}},)
+    fed, parent = pressable(bought, account, pressed, (WINDOW,), RESET)
+    with pytest.raises(JobUnconfirmed) as caught:
+        fed.run(_flows.act(account, parent, "region", {"prompt": "a hat"}))
+    fed.answers[:] = [_reply(WINDOW)]
+    still = settle(fed, account, caught.value.job)
+    assert still.status is Status.UNCONFIRMED
+    fed.answers[:] = [_reply(DONE)]
+    assert settle(fed, account, still).status is Status.SUCCEEDED
+    assert len(fed.paid) == 3
+
+
+def _reply(document: Any) -> Any:
+    import json
+
+    from ai302_core._steps import Reply
+
+    return Reply(200, {}, json.dumps(document).encode())
+
+
+def test_an_unforeseen_window_waits_for_its_caller(bought: Any, account: Any) -> None:
+    fed, job = bought((WINDOW,))
+    waiting = settle(fed, account, job)
+    with pytest.raises(JobInputRequired):
+        _flows.result(account, waiting)
+    fed.answers[:] = [_reply({"code": 0, "data": {"id": 42}}), _reply(DONE)]
+    answered = fed.run(_flows.act(account, waiting, "continue", {"prompt": "go on"}))
+    assert settle(fed, account, answered).status is Status.SUCCEEDED
+    with pytest.raises((ParameterError, KeyConflict)):
+        fed.run(_flows.act(account, waiting, "continue", {"prompt": "go on"}))
+
+
+def test_cancel_is_honest(bought: Any, account: Any) -> None:
+    fed, job = bought((b"", 200), ({"data": {"status": "stop"}},))
+    assert fed.run(_flows.cancel(account, job)).status is Status.CANCELED
+    fed, job = bought((b"", 200), (DONE,))
+    assert fed.run(_flows.cancel(account, job)).status is Status.SUCCEEDED, "raced by completion: the files are kept"
+    fed, job = bought((b"", 200), ({"data": {"status": "fail", "reason": "canceled"}},))
+    assert fed.run(_flows.cancel(account, job)).status is Status.CANCELED
+    fed, job = bought((b"", 200), *[(RUNNING,)] * 5)
+    kept = fed.run(_flows.cancel(account, job))
+    assert (kept.status, kept.warnings[-1].code) == (Status.RUNNING, "cancel_asked")
+    plain = replace(account, gateway=account.family.gateways[1])
+    with pytest.raises(ParameterError, match="cannot cancel"):
+        fed.run(_flows.cancel(plain, kept))
+
+
+def test_reconcile_settles_only_what_is_unconfirmed(account: Any, hand: Any, reply: Any, ledger: Any) -> None:
+    fed = hand(RESET)
+    with pytest.raises(JobUnconfirmed) as caught:
+        fed.run(_submitting.submit(account, ImageRequest("x"), Order(key="k")))
+    lost = caught.value.job
+
+    def reconcile(job: Job, **how: Any) -> Any:
+        how = {"remote_id": None, "resubmit": False, "abandon": False, **how}
+        return fed.run(_flows.reconcile(account, job, **how))
+
+    fed.answers[:] = [reply(b"", 404)]
+    with pytest.raises(NotFoundError):
+        reconcile(lost, remote_id="77")
+    fed.answers[:] = [reply(DONE)]
+    found = reconcile(lost, remote_id="42")
+    assert (found.status, found.id, len(fed.paid)) == (Status.SUCCEEDED, lost.id, 1)
+    with pytest.raises(ParameterError, match="not unconfirmed"):
+        reconcile(found, abandon=True)
+    fed.answers[:] = [RESET]
+    with pytest.raises(JobUnconfirmed) as caught:
+        fed.run(_submitting.submit(account, ImageRequest("y"), Order(key="k2")))
+    fed.answers[:] = [reply(ACCEPTED)]
+    anew = reconcile(caught.value.job, resubmit=True)
+    assert (anew.attempt, anew.key, anew.status) == (2, "k2", Status.QUEUED)
+    assert ledger.job(caught.value.job.id).status is Status.ABANDONED
+
+
+def test_a_foreign_task_is_adopted_once_and_free(account: Any, hand: Any, reply: Any) -> None:
+    fed = hand(reply(b"", 404), reply(RUNNING))
+    with pytest.raises(NotFoundError):
+        fed.run(_flows.adopt(account, "42", None))
+    job = fed.run(_flows.adopt(account, "42", None))
+    assert (job.remote_id, job.status, job.request, fed.paid) == ("42", Status.RUNNING, None, [])
+    assert fed.run(_flows.adopt(account, "42", None)).id == job.id
+
+
+def test_a_job_from_elsewheres_json_is_taken_in(account: Any, hand: Any, reply: Any, ledger: Any) -> None:
+    fed = hand(reply(DONE))
+    job = Job(
+        id="261121-zzzzzzzz", provider="hero", family="acme", operation="image", status=Status.QUEUED, remote_id="42",
+        base_url="https://api.302.ai", created_at=datetime.now(UTC) - timedelta(minutes=2),
+    )  # fmt: skip
+    done = settle(fed, account, Job.from_json(job.to_json()))
+    assert done.status is Status.SUCCEEDED
+    assert ledger.job(job.id).status is Status.SUCCEEDED

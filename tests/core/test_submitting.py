@@ -1,0 +1,208 @@
+"""The paid flow, fed by hand: how often a submit goes out, and what is recorded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ai302_core import _submitting
+from ai302_core._submitting import Order
+from ai302_core.errors import (
+    AuthenticationError,
+    ContentRejectedError,
+    InvalidRequestError,
+    JobUnconfirmed,
+    KeyConflict,
+    NotFoundError,
+    ParameterError,
+    RateLimitError,
+    ReplyError,
+    ServerError,
+    TransportError,
+)
+from ai302_core.jobs import Status
+from ai302_core.requests import ImageRequest, VideoRequest
+
+CAT = ImageRequest("a cat")
+ACCEPTED = {"code": 0, "data": {"id": 42, "status": "wait"}}
+REFUSED = TransportError("refused", sent=False)
+LOST = TransportError("reset", sent=True)
+
+
+def test_an_accepted_submit_is_sent_once_and_recorded(account: Any, hand: Any, reply: Any, ledger: Any) -> None:
+    fed = hand(reply(ACCEPTED, request_id="r-1"))
+    job = fed.run(_submitting.submit(account, CAT, Order()))
+    assert (job.status, job.remote_id, job.request_id, job.billed) == (Status.QUEUED, "42", "r-1", "yes")
+    assert len(fed.paid) == 1
+    assert ledger.job(job.id).remote_id == "42"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        LOST,
+        (b"<html>bad gateway</html>", 502),
+        (b"<html>one moment</html>", 200),
+        (b"", 200),
+        (b'{"code":0,"data":{"id"', 200),
+        ({"code": 0, "data": {}}, 200),
+        ({"hello": 1}, 500),
+        ({"code": 9, "message": "upstream timed out"}, 200),
+        ({"error": {"err_code": -1024, "message": "timeout"}}, 500),
+        (b"", 408),
+        (b"", 303),
+        (b"\xff\xfe\x00", 200),
+        ([[[]]], 200),
+    ],
+    ids=str,
+)
+def test_an_unclear_answer_is_never_sent_again(account: Any, hand: Any, reply: Any, ledger: Any, answer: Any) -> None:
+    fed = hand(answer if isinstance(answer, TransportError) else reply(*answer))
+    with pytest.raises(JobUnconfirmed) as caught:
+        fed.run(_submitting.submit(account, CAT, Order(key="k")))
+    assert len(fed.paid) == 1
+    assert caught.value.billed == "unknown"
+    assert ledger.job(caught.value.job.id).status is Status.UNCONFIRMED
+    again = fed.run(_submitting.submit(account, CAT, Order(key="k")))
+    assert again.id == caught.value.job.id
+    assert len(fed.paid) == 1
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        REFUSED,
+        (b"", 429),
+        ({"code": 7, "message": "busy"}, 200),
+        ({"code": 99, "message": "Queue full, later"}, 200),
+        ({"error": {"message": "slow down"}}, 429),
+    ],
+    ids=str,
+)
+def test_what_created_nothing_is_tried_again(account: Any, hand: Any, reply: Any, refusal: Any) -> None:
+    first = refusal if isinstance(refusal, TransportError) else reply(*refusal)
+    fed = hand(first, first, reply(ACCEPTED))
+    job = fed.run(_submitting.submit(account, CAT, Order()))
+    assert job.status is Status.QUEUED
+    assert (len(fed.paid), fed.sleeps) == (3, [1.0, 2.0])
+
+
+def test_retry_after_is_obeyed(account: Any, hand: Any, reply: Any) -> None:
+    fed = hand(
+        reply(b"", 429, retry_after="7"),
+        reply(b"", 429, retry_after="Sat, 21 Nov 2026 08:00:20 GMT"),
+        reply({"code": 7, "message": "x", "retry_after": 3}),
+        reply(ACCEPTED),
+    )
+    fed.run(_submitting.submit(account, CAT, Order()))
+    assert fed.sleeps == [7.0, 13.0, 3.0]
+
+
+def test_a_busy_gateway_is_given_up_in_time_and_the_key_is_free(account: Any, hand: Any, reply: Any) -> None:
+    fed = hand(*[reply(b"", 429) for _ in range(6)], reply(ACCEPTED))
+    with pytest.raises(RateLimitError) as caught:
+        fed.run(_submitting.submit(account, CAT, Order(key="k", timeout=20)))
+    assert caught.value.billed == "no"
+    assert sum(fed.sleeps) <= 20
+    fed.answers[:] = [reply(ACCEPTED)]
+    assert fed.run(_submitting.submit(account, CAT, Order(key="k"))).status is Status.QUEUED
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (({"error": {"err_code": -10001, "message": "no key"}}, 401), AuthenticationError),
+        ((b"", 401), AuthenticationError),
+        (({"code": 8, "message": "bad words"}, 200), ContentRejectedError),
+        (({"code": 4, "message": "odd"}, 200), InvalidRequestError),
+        ((b"no", 422), InvalidRequestError),
+        (({"error": {"err_code": -10008, "message": "no channel"}}, 503), ServerError),
+        ((b"", 404), NotFoundError),
+        ((b"", 302), ReplyError),
+    ],
+    ids=str,
+)
+def test_a_refusal_is_typed_final_and_frees_the_key(
+    account: Any, hand: Any, reply: Any, ledger: Any, answer: Any, error: Any
+) -> None:
+    fed = hand(reply(*answer), reply(ACCEPTED))
+    with pytest.raises(error) as caught:
+        fed.run(_submitting.submit(account, CAT, Order(key="k")))
+    assert (caught.value.billed, len(fed.paid)) == ("no", 1)
+    assert ledger.jobs()[0].status is Status.REFUSED
+    assert fed.run(_submitting.submit(account, CAT, Order(key="k"))).status is Status.QUEUED
+
+
+def test_the_same_key_is_the_same_job_without_http(account: Any, hand: Any, reply: Any) -> None:
+    fed = hand(reply(ACCEPTED))
+    first = fed.run(_submitting.submit(account, CAT, Order(key="k")))
+    second = fed.run(_submitting.submit(account, ImageRequest("a cat"), Order(key="k")))
+    assert (second.id, len(fed.calls)) == (first.id, 1)
+    with pytest.raises(KeyConflict):
+        fed.run(_submitting.submit(account, ImageRequest("a dog"), Order(key="k")))
+    with pytest.raises(KeyConflict):
+        fed.run(_submitting.submit(account, CAT, Order(key="k", again=True)))
+    assert len(fed.calls) == 1
+
+
+def test_an_interrupt_while_waiting_takes_the_intent_back(account: Any, hand: Any, reply: Any, ledger: Any) -> None:
+    fed = hand(reply(b"", 429), reply(ACCEPTED))
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    fed.on_sleep = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        fed.run(_submitting.submit(account, CAT, Order(key="k")))
+    assert ledger.jobs()[0].status is Status.REFUSED
+    fed.on_sleep = lambda: None
+    assert fed.run(_submitting.submit(account, CAT, Order(key="k"))).status is Status.QUEUED
+
+
+def test_what_the_family_cannot_say_is_refused_or_warned_of(account: Any, hand: Any, reply: Any) -> None:
+    fed = hand(reply(ACCEPTED))
+    with pytest.raises(ParameterError, match="resolution") as caught:
+        fed.run(_submitting.submit(account, ImageRequest("x", resolution="2K"), Order()))
+    assert (caught.value.field, fed.calls) == ("resolution", [])
+    with pytest.raises(ParameterError, match="VideoRequest"):
+        fed.run(_submitting.submit(account, VideoRequest("x"), Order()))
+    job = fed.run(_submitting.submit(account, ImageRequest("x", resolution="2K"), Order(lenient=True)))
+    assert [notice.field for notice in job.warnings] == ["resolution"]
+
+
+def test_the_wire_has_the_bodys_shape_and_the_key_in_one_header(account: Any, hand: Any, reply: Any) -> None:
+    fed = hand(reply(ACCEPTED))
+    request = ImageRequest("ü", seed=3, images=("https://x.example/a.png",), extra={"z": [1]}, query={"q": True})
+    fed.run(_submitting.submit(account, request, Order()))
+    (call,) = fed.paid
+    assert call.url == "https://api.302.ai/v1/image?q=true"
+    assert call.body.decode() == (
+        '{"input":{"text":"ü","refs":["https://x.example/a.png"]},"seed":3,"mode":"std","z":[1]}'
+    )
+    assert call.secret == ("authorization", "Bearer sk-SENTINEL")
+    assert "SENTINEL" not in repr(call) + str(call.headers) + call.url
+    shown = fed.run(_submitting.preview(account, request))
+    assert shown.headers["authorization"] == "***"
+    assert shown.body["seed"] == 3
+    assert len(fed.calls) == 1
+
+
+def test_files_are_remembered_by_hash_and_equal_by_content(account: Any, hand: Any, reply: Any, tmp_path: Any) -> None:
+    png = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + b"\0\0\0\x01\0\0\0\x01\x08\x02\0\0\0" + b"\0" * 20
+    one, two = tmp_path / "one.png", tmp_path / "two.png"
+    one.write_bytes(png)
+    two.write_bytes(png)
+    fed = hand(reply(ACCEPTED))
+    job = fed.run(_submitting.submit(account, ImageRequest("x", images=(one,)), Order(key="k")))
+    assert fed.paid[0].body.count(b"data:image/png;base64,") == 1
+    assert "base64" not in job.to_json()
+    same = fed.run(_submitting.submit(account, ImageRequest("x", images=(two,)), Order(key="k")))
+    assert same.id == job.id
+
+
+def test_a_gateway_that_redirects_a_paid_request_is_not_followed(account: Any, hand: Any, reply: Any) -> None:
+    fed = hand(reply(b"", 308, location="https://elsewhere.example/"))
+    with pytest.raises(ReplyError, match="elsewhere"):
+        fed.run(_submitting.submit(account, CAT, Order()))
+    assert len(fed.calls) == 1
