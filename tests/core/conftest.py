@@ -89,9 +89,10 @@ class Hand:
                     self.ledger.write(receipt.job, receipt.reply)
                 return receipt
             case Sleep():
-                self.sleeps.append(step.seconds)
-                self.now += timedelta(seconds=step.seconds)
-                self.on_sleep()
+                if step.seconds:
+                    self.sleeps.append(step.seconds)
+                    self.now += timedelta(seconds=step.seconds)
+                    self.on_sleep()
             case Now():
                 return self.now
             case NewId():

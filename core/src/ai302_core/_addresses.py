@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 import urllib.request
@@ -18,7 +19,9 @@ def check(url: str) -> None:
     parts = urlsplit(url)
     host = parts.hostname or ""
     if proxied(url):
-        return
+        return None
+    with contextlib.suppress(ValueError):
+        return refuse_private(str(ipaddress.ip_address(host)), host)
     try:
         found = socket.getaddrinfo(host, parts.port or 443, type=socket.SOCK_STREAM)
     except OSError:
@@ -27,6 +30,7 @@ def check(url: str) -> None:
         ) from None
     for entry in found:
         refuse_private(str(entry[4][0]), host)
+    return None
 
 
 def proxied(url: str) -> bool:

@@ -139,8 +139,6 @@ class SyncDriver:
             case Send():
                 return self.transport.send(step.call)
             case Paid():
-                if stop is not None:
-                    stop.check()
                 return self._paid(step)
             case Sleep():
                 seconds = _http.spread(step.seconds, step.spread)

@@ -9,7 +9,6 @@ import secrets
 import ssl
 import threading
 import time
-import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -19,7 +18,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from . import _addresses
+from . import _addresses, _diagnosis, _links
 from ._accounts import Timeouts
 from ._steps import Call, Reply, Stream, Streamed
 from .errors import TransportError
@@ -262,10 +261,10 @@ _UNSENT = (
 
 
 def _translated(failure: Exception, url: str) -> TransportError:
-    host = urlsplit(url).hostname or "the service"
+    host = _links.host(url) or "the service"
     sent = not isinstance(failure, _UNSENT)
     if isinstance(failure, httpx.ConnectError):
-        text = _connection(str(failure), host)
+        text = _diagnosis.unreachable(failure, host)
     elif isinstance(failure, (httpx.ConnectTimeout, httpx.PoolTimeout)):
         text = f"{host} could not be reached in time."
     elif isinstance(failure, httpx.ProxyError):
@@ -279,20 +278,6 @@ def _translated(failure: Exception, url: str) -> TransportError:
     else:
         text = f"{host} cannot be called: its address is not usable."
     return TransportError(text, sent=sent, billed="unknown" if sent else "no", hint="" if sent else "gen302 doctor")
-
-
-def _connection(text: str, host: str) -> str:
-    lowered = text.lower()
-    if "certificate" in lowered:
-        reason = text.partition("certificate verify failed:")[2].strip() or text
-        reason = reason[:120].rstrip(").")
-        return f"The TLS certificate of {host} is not trusted ({reason}). A company proxy needs SSL_CERT_FILE."
-    if any(word in lowered for word in ("name or service", "getaddrinfo", "nodename", "name resolution")):
-        return f"The name {host} cannot be resolved: no network, or a typo in base_url."
-    if "refused" in lowered:
-        return f"{host} refuses connections: nothing listens there."
-    proxies = [name for name in urllib.request.getproxies() if name in ("http", "https", "all")]
-    return f"No connection to {host} ({text[:120]}){'; a proxy is configured in the environment' if proxies else ''}."
 
 
 def _written(step: Stream, answer: httpx.Response) -> Streamed:
@@ -309,7 +294,7 @@ def _written(step: Stream, answer: httpx.Response) -> Streamed:
     broken = ""
     with step.path.open("ab" if answer.status_code == 206 else "wb") as file:
         try:
-            for piece in answer.iter_raw(1 << 16):
+            for piece in answer.iter_raw():
                 file.write(piece)
                 if file.tell() > step.limit:
                     broken = f"it is larger than the limit of {step.limit} bytes"

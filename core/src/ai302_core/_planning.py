@@ -308,6 +308,8 @@ def default_route(account: Account, operation: Operation) -> Mapping[str, str]:
     """The route an operation takes when only the configuration speaks."""
     if operation.route is None:
         return {}
-    names = {item.name for item in fields(operation.request)}
-    values = {name: value for name, value in account.defaults.items() if name in names}
-    return dict(guarded(account, "route", operation.route, operation.request("", **values)))
+    known = {item.name for item in fields(operation.request)}
+    values = {name: value for name, value in account.defaults.items() if name in known}
+    if "prompt" in known:
+        values["prompt"] = ""
+    return dict(guarded(account, "route", operation.route, operation.request(**values)))

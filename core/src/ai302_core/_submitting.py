@@ -173,6 +173,7 @@ def _bought(account: Account, made: Plan, job: Job, call: Call, timeout: float) 
     """Send the paid call; send it again only when it provably created nothing."""
     start = yield from Now()
     attempt = 0
+    asked: float | None = None
 
     def receipt(answer: Reply | TransportError, now: datetime) -> Receipt:
         try:
@@ -181,26 +182,44 @@ def _bought(account: Account, made: Plan, job: Job, call: Call, timeout: float) 
             body = answer if isinstance(answer, Reply) else None
             return _receipts.unclear(job, f"reading it failed: {type(problem).__name__}.", now, body)
 
-    try:
-        while True:
-            attempt += 1
+    wait = 0.0
+    while True:
+        attempt += 1
+        try:
+            yield from Sleep(wait, _policies.SPREAD if asked is None else 0.0)
+        except GeneratorExit:
+            raise
+        except BaseException:
+            # Stopped before it was sent, for the first or another time: nothing was created.
+            yield from _take_back(job, "Interrupted before it was sent.", None)
+            raise
+        try:
             got = yield from Paid(call, receipt)
-            if got.job is not None:
-                if got.error is not None:
-                    raise got.error
-                return got.job if got.trouble is None else _unwritten(got.job, got.trouble)
-            wait = _policies.backoff(attempt, got.after)
-            now = yield from Now()
-            if got.error is None or (now - start).total_seconds() + wait > timeout:
-                yield from _take_back(job, str(got.error), now)
-                raise got.error or TransportError("The submit created nothing.", sent=False)
-            yield from Sleep(wait, 0.0 if got.after is not None else _policies.SPREAD)
-    except (Ai302Error, GeneratorExit):
-        raise
-    except BaseException:
-        # Interrupted while waiting for a second try: nothing was created, so the intent is taken back.
-        yield from _take_back(job, "Interrupted before it was sent.", None)
-        raise
+        except GeneratorExit:
+            raise
+        except BaseException:
+            # A second Ctrl-C, or worse, in the middle of it: nobody knows what the service did.
+            yield from _torn(job)
+            raise
+        if got.job is not None:
+            if got.error is not None:
+                raise got.error
+            return got.job if got.trouble is None else _unwritten(got.job, got.trouble)
+        asked = got.after
+        wait = _policies.backoff(attempt, asked)
+        now = yield from Now()
+        if got.error is None or (now - start).total_seconds() + wait > timeout:
+            yield from _take_back(job, str(got.error), now)
+            raise got.error or TransportError("The submit created nothing.", sent=False)
+
+
+def _torn(job: Job) -> Flow[None]:
+    """Nobody knows what became of the call, unless its receipt was written before it was torn."""
+    now = yield from Now()
+    lost = _receipts.unclear(job, "the program was stopped while it waited.", now).job
+    stands = yield from Record(lambda ledger: ledger.job(job.id))
+    if lost is not None and stands is not None and stands.status is Status.SUBMITTING:
+        yield from Record(lambda ledger: ledger.write(lost))
 
 
 def _take_back(job: Job, why: str, now: datetime | None) -> Flow[None]:

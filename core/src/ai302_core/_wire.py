@@ -30,8 +30,8 @@ class Watched:
         self._read.add(name)
         return getattr(self._request, name)
 
-    @property  # type: ignore[misc]
-    def __class__(self) -> type[Request]:
+    @property  # type: ignore[misc]  # isinstance() must see the request itself
+    def __class__(self) -> type[Request]:  # type: ignore[override]
         return type(self._request)
 
 

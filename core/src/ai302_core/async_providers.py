@@ -148,7 +148,7 @@ class AsyncProvider:
     async def open(self, asset: Asset) -> BinaryIO:
         """See `Provider.open`."""
         account = await to_thread(self._connection.default)
-        return await self._connection.async_driver(account).run(downloads.open_asset(asset, account.base_url))
+        return await self._connection.async_driver(account).run(downloads.open_stream(asset, base_url=account.base_url))
 
     async def dry_run(self, request: Request, *, lenient: bool = False) -> Preview:
         """See `Provider.dry_run`."""

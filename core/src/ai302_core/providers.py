@@ -201,7 +201,7 @@ class Provider:
     def open(self, asset: Asset) -> BinaryIO:
         """The asset's content as a binary file, complete and checked before the first byte. Raises DownloadError."""
         account = self._connection.default()
-        return self._connection.driver(account).run(downloads.open_asset(asset, account.base_url))
+        return self._connection.driver(account).run(downloads.open_stream(asset, base_url=account.base_url))
 
     def dry_run(self, request: Request, *, lenient: bool = False) -> Preview:
         """The exact HTTP request `submit` would send, its key masked. Nothing is sent. Raises as `submit`."""

@@ -1,0 +1,352 @@
+"""Receipts under cancels, deadlines, Ctrl-C and the end of the loop: the number of lost ones is 0."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ai302_core import _sqlite, _submitting
+from ai302_core._accounts import Timeouts
+from ai302_core._drivers import AsyncDriver, Interrupted, Stop, SyncDriver
+from ai302_core._http import Transport
+from ai302_core._submitting import Order
+from ai302_core.jobs import Status
+from ai302_core.requests import ImageRequest
+
+
+class Gateway(http.server.ThreadingHTTPServer):
+    """Accepts submits slowly and remembers each as paid."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, delay: float) -> None:
+        super().__init__(("127.0.0.1", 0), Accepting)
+        self.delay = delay
+        self.paid: list[str] = []
+        self.lock = threading.Lock()
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is what these tests are about."""
+
+
+class Accepting(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Gateway
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        with self.server.lock:
+            self.server.paid.append(str(len(self.server.paid) + 1000))
+            number = self.server.paid[-1]
+        time.sleep(self.server.delay)
+        body = json.dumps({"code": 0, "data": {"id": number, "status": "wait"}}).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    server = Gateway(delay=0.05)
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def shop(account: Any, gateway: Gateway, tmp_path: Path) -> Iterator[Any]:
+    ledger = _sqlite.open_ledger(f"sqlite:///{tmp_path}/ledger.db", data_dir=tmp_path)
+    transport = Transport(Timeouts())
+    yield replace(account, base_url=gateway.url), transport, ledger
+    transport.close()
+    ledger.close()
+
+
+def receipts(ledger: Any) -> list[str]:
+    return sorted(job.remote_id for job in ledger.jobs() if job.remote_id)
+
+
+def lost(gateway: Gateway, ledger: Any) -> set[str]:
+    return set(gateway.paid) - set(receipts(ledger))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_cancels_lose_no_receipt(shop: Any, gateway: Gateway, seed: int) -> None:
+    account, transport, ledger = shop
+    dice = random.Random(seed)
+
+    async def main() -> None:
+        driver = AsyncDriver(transport, ledger)
+        tasks = [
+            asyncio.create_task(driver.pay(partial(_submitting.submit, account, ImageRequest(f"{n}"), Order())))
+            for n in range(40)
+        ]
+        for task in dice.sample(tasks, 30):
+            await asyncio.sleep(dice.random() * 0.01)
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await driver.aclose()
+
+    asyncio.run(main())
+    assert lost(gateway, ledger) == set()
+    assert 0 < len(gateway.paid) < 40
+    assert not [job for job in ledger.jobs() if job.status in (Status.SUBMITTING, Status.UNCONFIRMED)]
+
+
+def test_a_canceled_caller_returns_at_once(shop: Any, gateway: Gateway) -> None:
+    account, transport, ledger = shop
+    gateway.delay = 0.6
+
+    async def main() -> float:
+        driver = AsyncDriver(transport, ledger)
+        started = time.monotonic()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await driver.pay(partial(_submitting.submit, account, ImageRequest("x"), Order()))
+        waited = time.monotonic() - started
+        await driver.aclose()
+        return waited
+
+    assert asyncio.run(main()) < 0.5
+    assert (len(gateway.paid), lost(gateway, ledger)) == (1, set())
+
+
+def test_the_event_loop_keeps_turning_while_paying(shop: Any, gateway: Gateway) -> None:
+    account, transport, ledger = shop
+    gateway.delay = 0.3
+
+    async def main() -> float:
+        driver = AsyncDriver(transport, ledger)
+        worst, last = 0.0, time.monotonic()
+        job = asyncio.create_task(driver.pay(partial(_submitting.submit, account, ImageRequest("x"), Order())))
+        while not job.done():
+            await asyncio.sleep(0.005)
+            worst, last = max(worst, time.monotonic() - last), time.monotonic()
+        await driver.aclose()
+        return worst
+
+    assert asyncio.run(main()) < 0.2
+
+
+SCRIPT = """
+import asyncio, sys
+from dataclasses import replace
+from functools import partial
+sys.path.insert(0, {here!r})
+from conftest import acme, Key
+from ai302_core import _sqlite, _submitting
+from ai302_core._accounts import Account, Timeouts
+from ai302_core._drivers import AsyncDriver, SyncDriver
+from ai302_core._http import Transport
+from ai302_core._submitting import Order
+from ai302_core.requests import ImageRequest
+from pathlib import Path
+
+family = acme()
+account = Account(name="hero", family=family, gateway=family.gateways[0], base_url={url!r}, key=Key())
+ledger = _sqlite.open_ledger("sqlite:///" + {db!r}, data_dir=Path({db!r}).parent)
+transport = Transport(Timeouts())
+submit = lambda text: _submitting.submit(account, ImageRequest(text), Order())
+"""
+
+
+def child(tmp_path: Path, gateway: Gateway, body: str) -> subprocess.Popen[str]:
+    script = SCRIPT.format(here=str(Path(__file__).parent), url=gateway.url, db=str(tmp_path / "ledger.db"))
+    return subprocess.Popen(
+        [sys.executable, "-c", script + textwrap.dedent(body)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_the_end_of_asyncio_run_loses_no_receipt(shop: Any, gateway: Gateway, tmp_path: Path) -> None:
+    process = child(
+        tmp_path,
+        gateway,
+        """
+        async def main():
+            driver = AsyncDriver(transport, ledger)
+            for n in range(40):
+                asyncio.create_task(driver.pay(partial(submit, str(n))))
+            await asyncio.sleep(0.12)
+        asyncio.run(main())
+        """,
+    )
+    process.communicate(timeout=30)
+    assert len(gateway.paid) >= 10
+    assert lost(gateway, shop[2]) == set()
+
+
+@pytest.mark.parametrize("delay", [0.02, 0.1, 0.25])
+def test_ctrl_c_is_held_until_the_receipt_is_written(shop: Any, gateway: Gateway, tmp_path: Path, delay: float) -> None:
+    gateway.delay = 0.3
+    process = child(
+        tmp_path,
+        gateway,
+        """
+        try:
+            SyncDriver(transport, ledger).pay(submit("x"))
+        except KeyboardInterrupt as interrupt:
+            print("interrupted", interrupt.outcome.remote_id)
+        """,
+    )
+    while not gateway.paid:
+        time.sleep(0.005)
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert out.strip() == f"interrupted {gateway.paid[0]}", err
+    assert lost(gateway, shop[2]) == set()
+
+
+def test_the_second_ctrl_c_does_not_wait_and_is_reported_as_unconfirmed(
+    shop: Any, gateway: Gateway, tmp_path: Path
+) -> None:
+    gateway.delay = 5.0
+    process = child(tmp_path, gateway, "SyncDriver(transport, ledger).pay(submit('x'))")
+    while not gateway.paid:
+        time.sleep(0.005)
+    for _ in range(2):
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+    process.communicate(timeout=4)
+    assert [job.status for job in shop[2].jobs()] == [Status.UNCONFIRMED]
+    assert len(gateway.paid) == 1
+
+
+def test_ctrl_c_under_asyncio_run_loses_no_receipt(shop: Any, gateway: Gateway, tmp_path: Path) -> None:
+    gateway.delay = 0.3
+    process = child(
+        tmp_path,
+        gateway,
+        """
+        async def main():
+            driver = AsyncDriver(transport, ledger)
+            await asyncio.gather(*[driver.pay(partial(submit, str(n))) for n in range(8)])
+        asyncio.run(main())
+        """,
+    )
+    while len(gateway.paid) < 8:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert (len(gateway.paid), lost(gateway, shop[2])) == (8, set())
+
+
+def test_a_kill_during_the_submit_is_reported_as_unconfirmed(shop: Any, gateway: Gateway, tmp_path: Path) -> None:
+    gateway.delay = 5.0
+    process = child(tmp_path, gateway, "SyncDriver(transport, ledger).pay(submit('x'))")
+    while not gateway.paid:
+        time.sleep(0.005)
+    assert [job.status for job in shop[2].jobs()] == [Status.SUBMITTING], "its owner still lives"
+    process.kill()
+    process.communicate()
+    assert [job.status for job in shop[2].jobs()] == [Status.UNCONFIRMED]
+
+
+def test_a_stop_before_paying_takes_the_intent_back(shop: Any, gateway: Gateway) -> None:
+    account, transport, ledger = shop
+    stop = Stop()
+    stop.ask()
+    with pytest.raises(Interrupted):
+        SyncDriver(transport, ledger).pay(_submitting.submit(account, ImageRequest("x"), Order()), stop)
+    assert (gateway.paid, [job.status for job in ledger.jobs()]) == ([], [Status.REFUSED])
+
+
+def test_many_threads_share_a_driver(shop: Any, gateway: Gateway) -> None:
+    account, transport, ledger = shop
+    driver = SyncDriver(transport, ledger)
+    threads = [
+        threading.Thread(
+            target=lambda n=n: driver.pay(_submitting.submit(account, ImageRequest(f"{n}"), Order()))  # type: ignore[misc]
+        )
+        for n in range(24)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(receipts(ledger)) == len(gateway.paid) == 24
+
+
+def test_a_busy_key_waits_for_the_first_receipt(shop: Any, gateway: Gateway) -> None:
+    account, transport, ledger = shop
+    driver = SyncDriver(transport, ledger)
+    found: list[str] = []
+
+    def buy() -> None:
+        flow = _submitting.submit(account, ImageRequest("x"), Order(key="k"))
+        found.append(driver.pay(flow).remote_id or "")
+
+    threads = [threading.Thread(target=buy) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(gateway.paid), set(found)) == (1, {"1000"})
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_both_sides_of_a_fork_buy(shop: Any, gateway: Gateway) -> None:
+    account, transport, ledger = shop
+    driver = SyncDriver(transport, ledger)
+    driver.pay(_submitting.submit(account, ImageRequest("before"), Order()))
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            driver.pay(_submitting.submit(account, ImageRequest("child"), Order()))
+            code = 0
+        finally:
+            os._exit(code)
+    driver.pay(_submitting.submit(account, ImageRequest("parent"), Order()))
+    assert os.waitpid(pid, 0)[1] == 0
+    assert (len(gateway.paid), lost(gateway, ledger)) == (3, set())
+
+
+def test_a_full_disk_after_the_yes_still_hands_over_the_job(
+    shop: Any, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ai302_core.errors import LedgerError
+
+    account, transport, ledger = shop
+    real = type(ledger).write
+
+    def full(self: Any, job: Any, reply: bytes = b"") -> Any:
+        if job.status is Status.QUEUED and not healed:
+            raise LedgerError("The disk is full.")
+        return real(self, job, reply)
+
+    healed: list[bool] = []
+    monkeypatch.setattr(type(ledger), "write", full)
+    job = SyncDriver(transport, ledger).pay(_submitting.submit(account, ImageRequest("x"), Order()))
+    assert (job.remote_id, job.warnings[-1].code) == (gateway.paid[0], "ledger")
+    assert gateway.paid[0] in job.warnings[-1].message
+    healed.append(True)
+    ledger.write(job)
+    assert receipts(ledger) == gateway.paid

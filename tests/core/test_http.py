@@ -1,0 +1,391 @@
+"""HTTP over real sockets: what counts as sent, what is never done twice, what never leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import respx
+import trustme
+
+from ai302_core import _http
+from ai302_core._accounts import Timeouts
+from ai302_core._http import Transport
+from ai302_core._steps import Call, Stream
+from ai302_core.errors import DownloadError, TransportError
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+Talk = Callable[[socket.socket, bytes, int], None]
+
+
+class Server:
+    """A raw server: every connection and every request head is kept; `talk` answers."""
+
+    def __init__(self, talk: Talk, tls: ssl.SSLContext | None = None) -> None:
+        self.talk = talk
+        self.tls = tls
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.open: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                peer, _ = self.socket.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self.open.append(peer)
+            threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
+
+    def _serve(self, peer: socket.socket) -> None:
+        buffer = b""
+        try:
+            peer = self.tls.wrap_socket(peer, server_side=True) if self.tls else peer
+            while True:
+                while b"\r\n\r\n" not in buffer:
+                    piece = peer.recv(65536)
+                    if not piece:
+                        return
+                    buffer += piece
+                head, _, buffer = buffer.partition(b"\r\n\r\n")
+                lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")]
+                length = int(lengths[0].split(b":")[1]) if lengths else 0
+                while len(buffer) < length:
+                    buffer += peer.recv(65536)
+                buffer = buffer[length:]
+                self.requests.append(head)
+                self.talk(peer, head, len(self.requests))
+        except OSError:
+            return
+        finally:
+            peer.close()
+
+    def close(self) -> None:
+        self.socket.close()
+        for peer in self.open:
+            peer.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Talk], Server]]:
+    servers: list[Server] = []
+
+    def start(talk: Talk, tls: ssl.SSLContext | None = None) -> Server:
+        servers.append(Server(talk, tls))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def answering(reply: bytes) -> Talk:
+    return lambda peer, head, number: peer.sendall(reply)
+
+
+def dropping(peer: socket.socket, head: bytes, number: int) -> None:
+    raise OSError
+
+
+@pytest.fixture
+def transport() -> Iterator[Transport]:
+    made = Transport(Timeouts(connect=2, submit=2, poll=1, download=1))
+    yield made
+    made.close()
+
+
+def post(url: str, **more: Any) -> Call:
+    return Call("POST", url, body=b"{}", secret=("mj-api-secret", "sk-SENTINEL"), purpose="submit", **more)
+
+
+def both(transport: Transport, call: Call) -> list[Any]:
+    """The outcome in the sync and in the async world."""
+
+    async def later() -> Any:
+        try:
+            return await transport.send_async(call)
+        finally:
+            await transport.aclose()
+
+    outcomes: list[Any] = []
+    for send in (lambda: transport.send(call), lambda: asyncio.run(later())):
+        try:
+            outcomes.append(send())
+        except TransportError as problem:
+            outcomes.append(problem)
+    return outcomes
+
+
+def test_a_dropped_answer_counts_as_sent_and_nothing_is_repeated(serve: Any, transport: Transport) -> None:
+    server = serve(dropping)
+    for outcome in both(transport, post(server.url)):
+        assert isinstance(outcome, TransportError)
+        assert (outcome.sent, outcome.billed) == (True, "unknown")
+        assert "SENTINEL" not in f"{outcome!r}{outcome.__dict__}{outcome.__cause__!r}{outcome.__context__!r}"
+    assert len(server.requests) == 2
+
+
+def test_a_refused_connection_counts_as_unsent(transport: Transport) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    for outcome in both(transport, post(f"http://127.0.0.1:{port}")):
+        assert (type(outcome), outcome.sent) == (TransportError, False)
+        assert "refuses connections" in str(outcome)
+
+
+def test_a_name_that_does_not_exist_is_a_typo_or_no_network(transport: Transport) -> None:
+    for outcome in both(transport, post("http://no-such-host.invalid")):
+        assert outcome.sent is False
+        assert "cannot be resolved" in str(outcome)
+
+
+@pytest.mark.parametrize("url", ["http://", "nonsense", "http://[::1", "ftp://x.example/"])
+def test_an_unusable_address_counts_as_unsent(transport: Transport, url: str) -> None:
+    for outcome in both(transport, post(url)):
+        assert outcome.sent is False
+
+
+def test_silence_counts_as_sent(serve: Any, transport: Transport) -> None:
+    server = serve(lambda peer, head, number: None)
+    for outcome in both(transport, post(server.url, timeout=0.2)):
+        assert outcome.sent is True
+        assert "did not answer in time" in str(outcome)
+    assert len(server.requests) == 2
+
+
+def test_a_dripping_answer_ends(serve: Any, transport: Transport) -> None:
+    def drip(peer: socket.socket, head: bytes, number: int) -> None:
+        peer.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
+        for _ in range(60):
+            peer.sendall(b" ")
+            time.sleep(0.05)
+
+    server = serve(drip)
+    quick = Transport(Timeouts(connect=0.2, submit=0.3))
+    started = time.monotonic()
+    with pytest.raises(TransportError, match="drips"):
+        quick.send(post(server.url))
+    assert time.monotonic() - started < 2
+    quick.close()
+
+
+def test_an_endless_answer_is_cut(serve: Any, transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_http, "MAX_BODY", 10_000)
+    server = serve(answering(b"HTTP/1.1 200 OK\r\ncontent-length: 90000\r\n\r\n" + b"x" * 90000))
+    for outcome in both(transport, post(server.url)):
+        assert outcome.sent is True
+        assert "larger than" in str(outcome)
+
+
+def test_redirects_are_not_followed_and_cookies_not_kept(serve: Any, transport: Transport) -> None:
+    server = serve(
+        answering(b"HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\nset-cookie: a=1\r\ncontent-length: 0\r\n\r\n")
+    )
+    for outcome in both(transport, post(server.url)) + both(transport, post(server.url)):
+        assert outcome.status == 302
+    assert all(b"elsewhere" not in head and b"cookie" not in head.lower() for head in server.requests)
+
+
+def test_the_key_is_in_exactly_one_header(serve: Any, transport: Transport) -> None:
+    server = serve(answering(OK))
+    both(transport, post(f"{server.url}/a?b=c"))
+    for head in server.requests:
+        assert head.count(b"SENTINEL") == 1
+        assert b"mj-api-secret: sk-SENTINEL" in head
+        assert b"user-agent: ai302-core/" in head.lower()
+
+
+def test_a_paid_request_takes_no_connection_that_idled(serve: Any, transport: Transport) -> None:
+    server = serve(answering(OK))
+    for _ in range(3):
+        transport.send(post(server.url), paid=True)
+    assert server.connections == 1, "in quick succession one connection serves"
+    time.sleep(0.7)
+    transport.send(post(server.url), paid=True)
+    assert server.connections == 2
+
+
+def test_a_connection_closed_behind_our_back_costs_a_poll_nothing_but_itself(serve: Any, transport: Transport) -> None:
+    def once(peer: socket.socket, head: bytes, number: int) -> None:
+        peer.sendall(OK)
+        raise OSError
+
+    server = serve(once)
+    for _ in range(5):
+        assert transport.send(post(server.url), paid=True).status == 200
+        time.sleep(0.05)
+    assert len(server.requests) == 5
+
+
+def test_proxies_of_the_environment_are_used(serve: Any, transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = serve(answering(OK))
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
+    fresh = Transport(Timeouts())
+    assert fresh.send(post("http://api.example/x")).status == 200
+    assert proxy.requests[0].startswith(b"POST http://api.example/x")
+    refusing = serve(answering(b"HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n"))
+    monkeypatch.setenv("HTTPS_PROXY", refusing.url)
+    other = Transport(Timeouts())
+    with pytest.raises(TransportError) as caught:
+        other.send(post("https://api.example/x"))
+    assert caught.value.sent is False
+    fresh.close()
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("failure", "sent"),
+    [
+        (httpx.ConnectError("x"), False),
+        (httpx.ConnectTimeout("x"), False),
+        (httpx.PoolTimeout("x"), False),
+        (httpx.ProxyError("x"), False),
+        (httpx.UnsupportedProtocol("x"), False),
+        (httpx.ReadError("x"), True),
+        (httpx.ReadTimeout("x"), True),
+        (httpx.WriteError("x"), True),
+        (httpx.WriteTimeout("x"), True),
+        (httpx.RemoteProtocolError("x"), True),
+        (httpx.LocalProtocolError("Illegal header value b'sk-SENTINEL'"), True),
+        (httpx.DecodingError("x"), True),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_every_transport_failure_is_told_apart(failure: Exception, sent: bool) -> None:
+    transport = Transport(Timeouts())
+    with respx.mock(base_url="https://api.302.ai") as router:
+        route = router.post("/x").mock(side_effect=failure)
+        for outcome in both(transport, post("https://api.302.ai/x")):
+            assert (outcome.sent, "SENTINEL" in str(outcome)) == (sent, False)
+        assert route.call_count == 2
+    transport.close()
+
+
+def test_an_untrusted_certificate_is_refused_and_a_custom_authority_is_believed(
+    serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    server = serve(answering(OK), tls)
+    url = server.url.replace("http:", "https:")
+    refusing = Transport(Timeouts(connect=2))
+    for outcome in both(refusing, post(url)):
+        assert (type(outcome), outcome.sent) == (TransportError, False)
+        assert "is not trusted" in str(outcome)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    believing = Transport(Timeouts(connect=2))
+    assert [outcome.status for outcome in both(believing, post(url))] == [200, 200]
+    refusing.close()
+    believing.close()
+
+
+def test_two_loops_in_a_row_a_thread_and_a_second_close(serve: Any, transport: Transport) -> None:
+    server = serve(answering(OK))
+
+    async def once() -> int:
+        first = await asyncio.gather(*[transport.send_async(post(server.url)) for _ in range(20)])
+        await transport.aclose()
+        await transport.aclose()
+        return len(first)
+
+    assert [asyncio.run(once()) for _ in range(2)] == [20, 20]
+    threads = [threading.Thread(target=lambda: transport.send(post(server.url))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    transport.close()
+    transport.close()
+    assert transport.send(post(server.url)).status == 200, "usable again after a close"
+    assert len(server.requests) == 49
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_uses_connections_of_its_own(serve: Any, transport: Transport) -> None:
+    server = serve(answering(OK))
+    transport.send(post(server.url))
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if transport.send(post(server.url)).status == 200 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert transport.send(post(server.url)).status == 200
+    assert server.connections == 2, "the child opened its own, the parent kept its own"
+
+
+def file_reply(body: bytes, *head: bytes) -> bytes:
+    return b"\r\n".join([b"HTTP/1.1 200 OK", b"content-length: %d" % len(body), *head, b"", b""]) + body
+
+
+def test_a_file_is_streamed_without_the_key_and_appended_on_206(
+    serve: Any, transport: Transport, tmp_path: Path
+) -> None:
+    def talk(peer: socket.socket, head: bytes, number: int) -> None:
+        if b"range:" in head.lower():
+            peer.sendall(b"HTTP/1.1 206 P\r\ncontent-length: 3\r\ncontent-range: bytes 3-5/6\r\n\r\ndef")
+        else:
+            peer.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nabc")
+            raise OSError
+
+    server = serve(talk)
+    path = tmp_path / "x.part"
+    first = transport.stream(Stream(f"{server.url}/a", path, private=True))
+    assert (first.status, first.size, bool(first.broken)) == (200, 3, True)
+    second = transport.stream(Stream(f"{server.url}/a", path, headers={"range": "bytes=3-"}, private=True))
+    assert (second.status, second.size, second.broken, path.read_bytes()) == (206, 6, "", b"abcdef")
+    assert all(b"SENTINEL" not in head and b"authorization" not in head.lower() for head in server.requests)
+
+
+def test_private_addresses_are_refused_before_anything_is_sent(
+    serve: Any, transport: Transport, tmp_path: Path
+) -> None:
+    server = serve(answering(file_reply(b"x")))
+    port = server.url.rpartition(":")[2]
+    for host in ("127.0.0.1", "localhost", "[::1]", "10.0.0.1", "169.254.169.254", "0.0.0.0", "[::ffff:127.0.0.1]"):
+        with pytest.raises(DownloadError, match="private"):
+            transport.stream(Stream(f"http://{host}:{port}/a", tmp_path / "x"))
+    assert (server.connections, list(tmp_path.iterdir())) == (0, [])
+
+
+def test_an_endless_file_stops_at_its_limit(serve: Any, transport: Transport, tmp_path: Path) -> None:
+    def endless(peer: socket.socket, head: bytes, number: int) -> None:
+        peer.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        for _ in range(1000):
+            peer.sendall(b"x" * 65536)
+
+    server = serve(endless)
+    got = transport.stream(Stream(server.url, tmp_path / "x", limit=1_000_000, private=True))
+    assert "limit" in got.broken
+    assert got.size < 1_200_000
+
+
+def test_a_refused_file_shows_its_first_bytes(serve: Any, transport: Transport, tmp_path: Path) -> None:
+    body = b"This content is no longer available."
+    server = serve(answering(b"HTTP/1.1 404 No\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)))
+    got = transport.stream(Stream(server.url, tmp_path / "x", private=True))
+    assert (got.status, got.head, (tmp_path / "x").exists()) == (404, body, False)
+
+
+def test_the_clock_never_jumps(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _http.now()
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    after = _http.now()
+    assert before <= after
+    assert (after - before).total_seconds() < 5
+    assert json.dumps(_http.new_id()).startswith(f'"{after:%y%m%d}-')
