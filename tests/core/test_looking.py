@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ai302_core import _flows, _looking, _submitting
+from ai302_core import _acting, _flows, _looking, _outcomes, _submitting
 from ai302_core._submitting import Order
 from ai302_core.errors import (
     AuthenticationError,
@@ -48,7 +48,7 @@ def settle(fed: Any, account: Any, job: Job, timeout: float | None = None) -> Jo
 def test_a_job_is_followed_to_its_files(bought: Any, account: Any) -> None:
     fed, job = bought((RUNNING,), (DONE,))
     done = settle(fed, account, job)
-    assert [asset.url for asset in _flows.result(account, done).images] == DONE["data"]["urls"]
+    assert [asset.url for asset in _outcomes.result(account, done).images] == DONE["data"]["urls"]
     assert (done.progress, done.billed, len(fed.paid)) == (1.0, "yes", 1)
     assert fed.sleeps[0] == 20.0, "the first look waits until the fastest are usually done"
 
@@ -125,11 +125,11 @@ def test_every_wait_has_an_end(bought: Any, account: Any) -> None:
 def test_a_failure_says_why(bought: Any, account: Any) -> None:
     fed, job = bought(({"data": {"status": "FAILED", "reason": "out of paint"}},))
     with pytest.raises(JobFailed, match="out of paint") as caught:
-        _flows.result(account, settle(fed, account, job))
+        _outcomes.result(account, settle(fed, account, job))
     assert caught.value.billed == "unknown"
     fed, job = bought(({"data": {"status": "failure", "reason": "NSFW detected"}},))
     with pytest.raises(JobRejected):
-        _flows.result(account, settle(fed, account, job))
+        _outcomes.result(account, settle(fed, account, job))
 
 
 def test_a_settled_job_is_never_looked_at_again(bought: Any, account: Any) -> None:
@@ -179,17 +179,17 @@ def pressable(bought: Any, account: Any, *answers: Any) -> tuple[Any, Job]:
 def test_the_same_upscale_twice_is_the_first_job(bought: Any, account: Any) -> None:
     pressed = ({"code": 0, "data": {"id": 50, "status": "wait"}},)
     fed, parent = pressable(bought, account, pressed)
-    first = fed.run(_flows.act(account, parent, "UP1", {}))
-    second = fed.run(_flows.act(account, parent, "up1", {}))
+    first = fed.run(_acting.act(account, parent, "UP1", {}))
+    second = fed.run(_acting.act(account, parent, "up1", {}))
     assert (first.id, first.parent, len(fed.paid)) == (second.id, parent.id, 2)
 
 
 def test_a_failed_upscale_may_be_pressed_again(bought: Any, account: Any, reply: Any) -> None:
     pressed = ({"code": 0, "data": {"id": 50, "status": "wait"}},)
     fed, parent = pressable(bought, account, pressed, ({"data": {"status": "fail"}},), pressed)
-    first = settle(fed, account, fed.run(_flows.act(account, parent, "up1", {})))
+    first = settle(fed, account, fed.run(_acting.act(account, parent, "up1", {})))
     assert first.status is Status.FAILED
-    second = fed.run(_flows.act(account, parent, "up1", {}))
+    second = fed.run(_acting.act(account, parent, "up1", {}))
     assert (second.attempt, second.id != first.id) == (2, True)
 
 
@@ -199,7 +199,7 @@ WINDOW = {"data": {"id": 50, "status": "window"}}
 def test_a_window_is_answered_within_the_press(bought: Any, account: Any) -> None:
     pressed = ({"code": 0, "data": {"id": 50, "status": "wait"}},)
     fed, parent = pressable(bought, account, pressed, (WINDOW,), pressed, (WINDOW,), (DONE,))
-    job = fed.run(_flows.act(account, parent, "region", {"prompt": "a hat"}))
+    job = fed.run(_acting.act(account, parent, "region", {"prompt": "a hat"}))
     assert (job.answered, len(fed.paid)) == (True, 3)
     assert fed.paid[-1].url.endswith("/v1/answer")
     assert fed.paid[-1].body == b'{"id":"50","prompt":"a hat"}'
@@ -211,11 +211,11 @@ def test_a_window_is_answered_within_the_press(bought: Any, account: Any) -> Non
 def test_a_press_that_lacks_what_it_needs_is_refused(bought: Any, account: Any) -> None:
     fed, parent = pressable(bought, account)
     with pytest.raises(ParameterError, match="needs prompt"):
-        fed.run(_flows.act(account, parent, "region", {}))
+        fed.run(_acting.act(account, parent, "region", {}))
     with pytest.raises(ParameterError, match="did you mean 'up1'"):
-        fed.run(_flows.act(account, parent, "up11", {}))
+        fed.run(_acting.act(account, parent, "up11", {}))
     with pytest.raises(ParameterError, match="takes no 'zoom'"):
-        fed.run(_flows.act(account, parent, "up1", {"zoom": 2}))
+        fed.run(_acting.act(account, parent, "up1", {"zoom": 2}))
     assert len(fed.paid) == 1
 
 
@@ -223,7 +223,7 @@ def test_a_lost_answer_to_a_window_is_not_repeated_and_settles_by_looking(bought
     pressed = ({"code": 0, "data": {"id": 50, "status": "wait"}},)
     fed, parent = pressable(bought, account, pressed, (WINDOW,), RESET)
     with pytest.raises(JobUnconfirmed) as caught:
-        fed.run(_flows.act(account, parent, "region", {"prompt": "a hat"}))
+        fed.run(_acting.act(account, parent, "region", {"prompt": "a hat"}))
     fed.answers[:] = [_reply(WINDOW)]
     still = settle(fed, account, caught.value.job)
     assert still.status is Status.UNCONFIRMED
@@ -244,12 +244,12 @@ def test_an_unforeseen_window_waits_for_its_caller(bought: Any, account: Any) ->
     fed, job = bought((WINDOW,))
     waiting = settle(fed, account, job)
     with pytest.raises(JobInputRequired):
-        _flows.result(account, waiting)
+        _outcomes.result(account, waiting)
     fed.answers[:] = [_reply({"code": 0, "data": {"id": 42}}), _reply(DONE)]
-    answered = fed.run(_flows.act(account, waiting, "continue", {"prompt": "go on"}))
+    answered = fed.run(_acting.act(account, waiting, "continue", {"prompt": "go on"}))
     assert settle(fed, account, answered).status is Status.SUCCEEDED
     with pytest.raises((ParameterError, KeyConflict)):
-        fed.run(_flows.act(account, waiting, "continue", {"prompt": "go on"}))
+        fed.run(_acting.act(account, waiting, "continue", {"prompt": "go on"}))
 
 
 def test_cancel_is_honest(bought: Any, account: Any) -> None:

@@ -21,7 +21,7 @@ from .errors import (
     TransportError,
 )
 from .family import Operation
-from .jobs import Job, Notice, Status
+from .jobs import Job, Notice, Result, Status
 
 _FATAL = ("auth", "balance", "invalid", "unsupported")
 _TRANSIENT = frozenset({408, 425, 429})
@@ -50,6 +50,14 @@ class Look:
 
     job: Job
     trouble: Trouble | None = None
+
+
+def current(job: Job) -> Flow[Job]:
+    """The job as the ledger has it; a job unknown there, from another machine's JSON, is taken in."""
+    stands = yield from Record(lambda ledger: ledger.job(job.id))
+    if stands is None:
+        stands = yield from Record(lambda ledger: ledger.write(job))
+    return stands
 
 
 def look(account: Account, jobs: Sequence[Job]) -> Flow[list[Look]]:
@@ -182,7 +190,7 @@ def read(account: Account, operation: Operation, job: Job, document: object, sta
         found = Status.CANCELED
     if found is Status.SUCCEEDED:
         files = _reading.assets(document, operation.assets, account.base_url)
-        if not files:
+        if not Result(job=job, assets=files).deliverables:
             _warn_once(warnings, "no_file", f"{account.name} reports success without a file so far; waiting on.")
             found = Status.RUNNING
     reason = _paths.first_scalar(document, operation.failure) or ""

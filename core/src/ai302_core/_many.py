@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from dataclasses import replace
 from pathlib import Path
 
-from . import _flows, _http, _looking, _submitting
+from . import _acting, _flows, _http, _looking, _outcomes, _submitting
 from ._accounts import Account
 from ._connection import Connection
 from ._following import Agenda, Batch, Followed
@@ -126,8 +126,8 @@ class Crowd:
 
     async def _settled(self, account: Account, job: Job, outcome: Outcome) -> None:
         try:
-            if job.status is Status.INPUT_REQUIRED and _flows.foreseen(job):
-                answered = await self._connection.async_driver(account).pay(lambda: _flows.answer(account, job))
+            if job.status is Status.INPUT_REQUIRED and _acting.foreseen(job):
+                answered = await self._connection.async_driver(account).pay(lambda: _acting.answer(account, job))
                 return await self.take_on(account, answered, outcome)
             await self._finish(account, job, outcome)
         except Ai302Error as problem:
@@ -137,7 +137,7 @@ class Crowd:
     async def _finish(self, account: Account, job: Job, outcome: Outcome) -> None:
         outcome = replace(outcome, job=job)
         try:
-            result = _flows.result(account, job)
+            result = _outcomes.result(account, job)
         except Ai302Error as problem:
             return self.failed(outcome, problem)
         driver = self._connection.async_driver(account)
@@ -230,7 +230,7 @@ def _open(connection: Connection) -> list[Job]:
     unsaved = [
         job
         for job in ledger.jobs(status=(Status.SUCCEEDED,))
-        if ledger.destination(job.id) is not None and not _flows.complete(job, ledger.files(job.id))
+        if ledger.destination(job.id) is not None and not _outcomes.complete(job, ledger.files(job.id))
     ]
     mine = set(ledger.lease([job.id for job in jobs + unsaved], _LEASE))
     return [job for job in reversed(jobs + unsaved) if job.id in mine and job.status is not Status.SUBMITTING]

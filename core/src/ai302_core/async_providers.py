@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from . import _flows, _many, _submitting, downloads
+from . import _acting, _flows, _many, _outcomes, _submitting, downloads
 from ._connection import Connection
 from ._looking import OnUpdate
 from ._submitting import Order
@@ -76,9 +76,9 @@ class AsyncProvider:
         driver = self._connection.async_driver(account)
         while True:
             job = await driver.run(_flows.settle(account, job, timeout=timeout, on_update=on_update))
-            if job.status is not Status.INPUT_REQUIRED or not _flows.foreseen(job):
-                return _flows.result(account, job)
-            job = await driver.pay(partial(_flows.answer, account, job))
+            if job.status is not Status.INPUT_REQUIRED or not _acting.foreseen(job):
+                return _outcomes.result(account, job)
+            job = await driver.pay(partial(_acting.answer, account, job))
 
     async def run(
         self,
@@ -100,7 +100,7 @@ class AsyncProvider:
             return result
         driver = self._connection.async_driver(self._connection.owning(job))
         files, notices = await driver.run(_flows.save(result.job, path_text(save_to)))
-        return _flows.saved(result, files, notices)
+        return _outcomes.saved(result, files, notices)
 
     def run_many(
         self,
@@ -116,7 +116,7 @@ class AsyncProvider:
     async def act(self, job: Job, action: str, *, key: str | None = None, timeout: float = 60.0, **fields: Any) -> Job:
         """See `Provider.act`."""
         account = await to_thread(self._connection.owning, job)
-        make = partial(_flows.act, account, job, action, fields, key=key, timeout=timeout)
+        make = partial(_acting.act, account, job, action, fields, key=key, timeout=timeout)
         return await self._connection.async_driver(account).pay(make)
 
     async def poll(self, job: Job) -> Job:
@@ -138,7 +138,7 @@ class AsyncProvider:
         sidecar: bool = True,
     ) -> list[Path]:
         """See `Provider.save`."""
-        job, assets = _flows.subject(what)
+        job, assets = _outcomes.subject(what)
         account = await to_thread(self._connection.of, job)
         driver = self._connection.async_driver(account)
         if job is None:

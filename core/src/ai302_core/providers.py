@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from . import _flows, _many, _submitting, downloads
+from . import _acting, _flows, _many, _outcomes, _submitting, downloads
 from ._accounts import Account
 from ._connection import Connection
 from ._looking import OnUpdate
@@ -110,15 +110,15 @@ class Provider:
         Raises JobError; JobTimeout leaves the job alive. At once for INPUT_REQUIRED and UNCONFIRMED.
         """
         account = self._connection.owning(job)
-        return _flows.result(account, self._settled(account, job, timeout, on_update))
+        return _outcomes.result(account, self._settled(account, job, timeout, on_update))
 
     def _settled(self, account: Account, job: Job, timeout: float | None, on_update: OnUpdate | None) -> Job:
         driver = self._connection.driver(account)
         while True:
             job = driver.run(_flows.settle(account, job, timeout=timeout, on_update=on_update))
-            if job.status is not Status.INPUT_REQUIRED or not _flows.foreseen(job):
+            if job.status is not Status.INPUT_REQUIRED or not _acting.foreseen(job):
                 return job
-            job = driver.pay(_flows.answer(account, job))
+            job = driver.pay(_acting.answer(account, job))
 
     def run(
         self,
@@ -141,7 +141,7 @@ class Provider:
     def _with_files(self, result: Result, to: Target | None) -> Result:
         account = self._connection.owning(result.job)
         files, notices = self._connection.driver(account).run(_flows.save(result.job, path_text(to)))
-        return _flows.saved(result, files, notices)
+        return _outcomes.saved(result, files, notices)
 
     def run_many(
         self,
@@ -163,7 +163,7 @@ class Provider:
         Raises ParameterError for an action or field the job does not offer, else as `submit`.
         """
         account = self._connection.owning(job)
-        flow = _flows.act(account, job, action, fields, key=key, timeout=timeout)
+        flow = _acting.act(account, job, action, fields, key=key, timeout=timeout)
         return self._connection.driver(account).pay(flow)
 
     def poll(self, job: Job) -> Job:
@@ -191,7 +191,7 @@ class Provider:
 
         Raises DownloadError when a file cannot be had; the job is fine and paid.
         """
-        job, assets = _flows.subject(what)
+        job, assets = _outcomes.subject(what)
         account = self._connection.of(job)
         driver = self._connection.driver(account)
         if job is None:

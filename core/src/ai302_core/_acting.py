@@ -1,0 +1,113 @@
+"""Actions: press what a finished job offers, answer the window a press may open. Paid flows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from . import _looking, _planning, _policies, _submitting
+from ._accounts import Account
+from ._looking import current
+from ._steps import Flow, Sleep
+from ._submitting import Order
+from .errors import ParameterError
+from .jobs import Action, Job, Status
+from .requests import ActionRequest, Request
+
+
+def foreseen(job: Job) -> bool:
+    """Whether the press that opened the window already brought everything the answer needs, as data."""
+    request = action_request(job.request)
+    if request is None or job.answered or not any(entry.name == "continue" for entry in job.actions):
+        return False
+    given = request.written()
+    media = {place[0] for place, _ in request.media()}
+    return all(name in given for name in request.needs) and not media
+
+
+def action_request(request: Request | None) -> ActionRequest | None:
+    loaded = Request.from_json(request.to_json()) if request is not None else None
+    return loaded if isinstance(loaded, ActionRequest) else None
+
+
+def _answers(account: Account, job: Job, request: Request | None) -> dict[str, Any]:
+    """The fields of a press that answer its window."""
+    action = next((entry for entry in job.actions if entry.name == "continue"), None)
+    operation = account.operation(action.operation) if action else None
+    if operation is None or request is None:
+        return {}
+    pressed = request if isinstance(request, ActionRequest) else action_request(request)
+    known = set(_planning.open_fields(operation.request))
+    return {name: value for name, value in (pressed.written() if pressed else {}).items() if name in known}
+
+
+def answer(account: Account, job: Job) -> Flow[Job]:
+    """Answer a window whose answer the press already brought. A paid flow; see `foreseen`."""
+    return (yield from _submitting.answer_window(account, job, _answers(account, job, job.request), 60.0))
+
+
+def act(
+    account: Account, job: Job, name: str, values: Mapping[str, Any], *, key: str | None = None, timeout: float = 60.0
+) -> Flow[Job]:
+    """Press an action of a finished job, or answer its window with "continue"."""
+    job = yield from current(job)
+    if name == "continue":
+        return (yield from _submitting.answer_window(account, job, values, timeout))
+    action = _chosen(job, name)
+    operation = account.operation(action.operation)
+    if operation is None or job.remote_id is None:
+        raise ParameterError(f"{account.family.name} cannot press {name!r} of {job.id}. Nothing was sent.")
+    missing = [field for field in action.needs if values.get(field) is None]
+    if missing:
+        raise ParameterError(f"{action.name} needs {missing[0]}. Nothing was sent.", field=missing[0])
+    given = {field: value for field, value in values.items() if value is not None}
+    request = _planning.press(operation, action.name, job.remote_id, action, given)
+    implied = action.once and key is None
+    order = Order(
+        key=f"{job.id}/{action.name}" if implied else key,
+        implied=implied,
+        timeout=timeout,
+        parent=job,
+        operation=operation,
+    )
+    child = yield from _submitting.submit(account, request, order)
+    if child.answered or child.status.settled or child.status is Status.UNCONFIRMED:
+        return child
+    if action.needs or child.status is Status.INPUT_REQUIRED:
+        child = yield from _window(account, child)
+        if child.status is Status.INPUT_REQUIRED and not child.answered:
+            child = yield from _submitting.answer_window(account, child, _answers(account, child, request), timeout)
+    return child
+
+
+def _window(account: Account, job: Job) -> Flow[Job]:
+    """Look until the window a press opened shows, a few times: relays tell of it late (wire/midjourney.md 3.4)."""
+    for attempt in range(1, 6):
+        (seen,) = yield from _looking.look(account, [job])
+        job = seen.job
+        if seen.trouble is None and job.status is not Status.QUEUED:
+            break
+        yield from Sleep(_policies.backoff(attempt, first=0.5, ceiling=2.0), _policies.SPREAD)
+    return job
+
+
+def _chosen(job: Job, name: str) -> Action:
+    def plain(text: str) -> str:
+        return text.casefold().replace("_", "-").replace(" ", "-")
+
+    for action in job.actions:
+        if plain(name) in (plain(action.name), plain(action.label)):
+            return action
+    names = [action.name for action in job.actions]
+    if not names:
+        state = (
+            "offers no actions" if job.status is Status.SUCCEEDED else f"is {job.status}, so it offers no actions yet"
+        )
+        raise ParameterError(f"{job.id} {state}. Nothing was sent.", field="action")
+    near = get_close_matches(name, names, 1)
+    raise ParameterError(
+        f"{job.id} offers no {name!r}{f'; did you mean {near[0]!r}?' if near else '.'} It offers: {', '.join(names)}. "
+        "Nothing was sent.",
+        field="action",
+    )

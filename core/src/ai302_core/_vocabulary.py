@@ -1,0 +1,201 @@
+"""The words of a record: endpoints, fields, states, refusals, assets, gateways. Data only; see `family`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from dataclasses import field as _member
+from typing import Any
+
+from .assets import AssetKind
+
+KINDS = ("busy", "content", "auth", "balance", "rate", "invalid", "missing", "unsupported", "server", "unclear")
+"""What a refusal means. "busy": nothing was created, may be repeated. "unclear": something may have been created."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One HTTP call. `{job_id}` and route values are percent-encoded, gateway values stand as they are.
+
+    query  constant parameters; values may hold the same placeholders
+    json   a constant body
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] = _member(default_factory=dict)
+    json: Any = None
+    headers: Mapping[str, str] = _member(default_factory=dict)
+
+
+def get(path: str, **options: Any) -> Endpoint:
+    """A GET endpoint."""
+    return Endpoint("GET", path, **options)
+
+
+def post(path: str, **options: Any) -> Endpoint:
+    """A POST endpoint."""
+    return Endpoint("POST", path, **options)
+
+
+@dataclass(frozen=True)
+class Field:
+    """A leaf of a body: the request's field, converted; left out of the body while the field is unset."""
+
+    name: str
+    convert: Callable[[Any], Any] | None = None
+
+
+def field(name: str, convert: Callable[[Any], Any] | None = None) -> Field:
+    """A leaf of a body that carries the request's field `name`."""
+    return Field(name, convert)
+
+
+@dataclass(frozen=True, kw_only=True)
+class States:
+    """Where the status word is, and what the words mean.
+
+    Words are shell patterns, compared without case, numbers as text; "?*" matches whatever is there. `at="#"` is the
+    HTTP status. Rows are tried in order; the first that knows its word decides.
+    """
+
+    at: str
+    queued: tuple[str, ...] = ()
+    running: tuple[str, ...] = ()
+    input_required: tuple[str, ...] = ()
+    succeeded: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    canceled: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused:
+    """An error envelope: where its code is, which codes are no refusal, what the others mean.
+
+    at        paths of the code, first that yields wins; nothing there: no refusal
+    accepted  codes that mean yes
+    kinds     code -> kind, see `KINDS`; an unknown code is "invalid"
+    texts     regular expression searched in the message -> kind; asked before `kinds`
+    message   paths of the text, first that yields wins
+    """
+
+    at: tuple[str, ...]
+    accepted: tuple[int | str, ...] = ()
+    kinds: Mapping[int | str, str] = _member(default_factory=dict)
+    texts: Mapping[str, str] = _member(default_factory=dict)
+    message: tuple[str, ...] = ("message", "error.message", "msg", "description")
+
+
+REFUSED_302AI = Refused(
+    # wire/302ai.md 1.6 (help centre and first-party tables, 2026-11-21). Both signs of a code occur there.
+    at=("error.err_code",),
+    kinds={
+        **dict.fromkeys((-10001, 10001, -10002, 10002, -10005, 10005), "auth"),
+        **dict.fromkeys((-10004, 10004, -10006, 10006, -10007, 10007, -10018, 10018), "balance"),
+        **dict.fromkeys((-10012, 10012), "rate"),
+        **dict.fromkeys((-10009, 10009), "unsupported"),
+        **dict.fromkeys((-10003, 10003, -10008, 10008), "server"),
+        # The upstream timed out: it may have made, and billed, what was asked.
+        **dict.fromkeys((-1024, 1024), "unclear"),
+    },
+    message=("error.message", "error.message_en", "error.message_cn", "error"),
+)
+"""302.AI's own error envelope, the same for every family on its hosts."""
+
+
+@dataclass(frozen=True)
+class AssetAt:
+    """Where files or texts of a reply are: the first path that yields wins; several rules add up.
+
+    role  "final" and "tile" are deliverables, "grid" when there is no other; anything else is kept beside them
+    size  paths of width and height in pixels, or ()
+    """
+
+    kind: AssetKind
+    paths: tuple[str, ...]
+    role: str = "final"
+    size: tuple[str, ...] = ()
+
+
+def image(*paths: str, role: str = "final", size: tuple[str, ...] = ()) -> AssetAt:
+    """Where pictures are."""
+    return AssetAt("image", paths, role, size)
+
+
+def video(*paths: str, role: str = "final", size: tuple[str, ...] = ()) -> AssetAt:
+    """Where clips are."""
+    return AssetAt("video", paths, role, size)
+
+
+def audio(*paths: str, role: str = "final") -> AssetAt:
+    """Where sounds are."""
+    return AssetAt("audio", paths, role)
+
+
+def text(*paths: str, role: str = "final") -> AssetAt:
+    """Where texts are."""
+    return AssetAt("text", paths, role)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """Paths of the service's own moments: ISO text, or numbers in seconds or milliseconds (below 10**11: seconds)."""
+
+    submitted: str = ""
+    started: str = ""
+    finished: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Many:
+    """One call that looks at many jobs.
+
+    call  its endpoint; the ids go into the body member `ids`
+    at    path of the list of documents
+    id    path of the id inside one document
+    size  ids a call may carry
+    """
+
+    call: Endpoint
+    ids: str = "ids"
+    at: str = "[]"
+    id: str = "id"
+    size: int = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """What the service does with a field.
+
+    allowed      the values it takes
+    instead      what it silently does with others, for the message
+    least, most  bounds, inclusive
+    required     it must be set
+    taken        False: the service has no such field
+    """
+
+    allowed: tuple[Any, ...] = ()
+    instead: str | None = None
+    least: float | None = None
+    most: float | None = None
+    required: bool = False
+    taken: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gateway:
+    """A compatible service's differences.
+
+    base_url  its own address, or None: the configuration must say
+    auth      the one header that carries the key
+    values    placeholders of paths. A table is looked up by the route value of the same name: `root = {"": "mj"}`
+    lacks     operations it does not offer; "many" and "cancel" may be among them
+    refused   its own error envelopes, asked before the family's
+    """
+
+    name: str = _member(kw_only=False)
+    base_url: str | None = None
+    auth: str = "Authorization: Bearer {key}"
+    values: Mapping[str, str | Mapping[str, str]] = _member(default_factory=dict)
+    lacks: tuple[str, ...] = ()
+    refused: tuple[Refused, ...] = ()
