@@ -54,7 +54,7 @@ def act(
     job = yield from current(job)
     if name == "continue":
         return (yield from _submitting.answer_window(account, job, values, timeout))
-    action = _chosen(job, name)
+    action = chosen(job, name)
     operation = account.operation(action.operation)
     if operation is None or job.remote_id is None:
         raise ParameterError(f"{account.family.name} cannot press {name!r} of {job.id}. Nothing was sent.")
@@ -92,7 +92,9 @@ def _window(account: Account, job: Job) -> Flow[Job]:
     return job
 
 
-def _chosen(job: Job, name: str) -> Action:
+def chosen(job: Job, name: str) -> Action:
+    """The action of that name or label. Raises ParameterError with what the job offers."""
+
     def plain(text: str) -> str:
         return text.casefold().replace("_", "-").replace(" ", "-")
 

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 from . import _http, _sqlite, config, registry
 from ._accounts import Account, Timeouts
 from ._drivers import AsyncDriver, SyncDriver
-from .errors import ConfigError, ParameterError
+from .errors import ConfigError
 from .family import Family, Gateway
 from .jobs import Job, Model
-from .ledger import Ledger, Limits
+from .ledger import Ledger, Limits, named
 from .requests import Request
 
 T = TypeVar("T")
@@ -101,13 +101,7 @@ class Connection:
 
     def found(self, ref: str) -> Job:
         """The one job `ref` names. Raises ParameterError for none or several, LedgerError."""
-        found = self.ledger.find(ref)
-        if len(found) == 1 or (found and found[0].id == ref):
-            return found[0]
-        if found:
-            names = ", ".join(job.id for job in found[:5])
-            raise ParameterError(f"{ref!r} names {len(found)} jobs: {names}. Say more letters.")
-        raise ParameterError(f"The ledger has no job {ref!r}.", hint="gen302 jobs list")
+        return named(self.ledger, ref)
 
     def account(self, name: str) -> Account:
         """The account of a configured provider, or of an installed family by its own name."""

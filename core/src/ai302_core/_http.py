@@ -293,6 +293,8 @@ def _written(step: Stream, answer: httpx.Response) -> Streamed:
         return Streamed(answer.status_code, headers, _size(step), head[:2000])
     broken = ""
     with step.path.open("ab" if answer.status_code == 206 else "wb") as file:
+        if step.began is not None:
+            step.began(answer.status_code, headers)
         try:
             for piece in answer.iter_raw():
                 file.write(piece)

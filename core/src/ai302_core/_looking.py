@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from . import _paths, _planning, _policies, _reading, _wire
+from . import _paths, _planning, _policies, _reading, _wire, downloads
 from ._accounts import Account
 from ._policies import GRACE, SPREAD
 from ._steps import Call, Flow, Now, Record, Reply, Send, Sleep
@@ -168,6 +168,8 @@ def _taken_in(
     if seen.status is Status.SUCCEEDED and operation.finish:
         flow = _planning.guarded(account, "finish", operation.finish, seen, document)
         seen = replace(seen, assets=tuple((yield from flow)))
+    if seen.status is Status.SUCCEEDED and (dying := downloads.expiry_notice(seen.assets, now)):
+        seen = replace(seen, warnings=(*seen.warnings, dying))
     if seen == job and seen.raw == job.raw:
         return Look(job=job)
     stands = yield from Record(lambda ledger: ledger.write(seen, reply.body if document is reply.document else b""))

@@ -86,7 +86,9 @@ def refusal(reply: Reply, envelopes: Iterable[Refused], now: datetime) -> Refusa
         message = _paths.first_scalar(document, envelope.message) or ""
         kinds = {str(key): kind for key, kind in envelope.kinds.items()}
         by_text = (kind for pattern, kind in envelope.texts.items() if re.search(pattern, message, re.IGNORECASE))
-        found = next(by_text, None) or kinds.get(code) or _BY_STATUS.get(reply.status, "invalid"), code, message
+        # A 5xx with a code the family does not know says nothing about what was created.
+        other = _BY_STATUS.get(reply.status, "unclear" if reply.status >= 500 else "invalid")
+        found = next(by_text, None) or kinds.get(code) or other, code, message
         break
     if found is None:
         if not 400 <= reply.status < 500 or reply.status == 408:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from . import _media, _planning, _policies, _receipts
+from . import _media, _names, _planning, _policies, _receipts
 from ._accounts import Account
 from ._planning import Plan
 from ._steps import Call, Flow, Load, NewId, Now, Paid, Picture, Receipt, Record, Reply, Sleep
@@ -82,6 +82,8 @@ def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
             hint="Leave `ledger` at its default, or drop the key.",
         )
     made = _planning.plan(account, request, lenient=order.lenient, parent=order.parent, operation=order.operation)
+    if order.save_to is not None:
+        order = replace(order, save_to=_names.fill(order.save_to, {}))
     loaded = yield from pictures(made.request)
     stored = remembered(request, loaded)
     digest = _planning.digest(stored, order.parent.id if order.parent else None)
@@ -94,9 +96,10 @@ def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
         made = replace(made, request=(yield from made.operation.prepare(made.request)))
     call, warnings = _planning.build(account, made, loaded)
     job = yield from _new_job(account, made, stored, order, warnings)
+    limits = replace(account.limits, stale_after=account.timeouts.wait or made.operation.timeout)
     claim = yield from _claimed(
         account,
-        Intent(job=job, digest=digest, again=order.again, save_to=order.save_to, limits=account.limits),
+        Intent(job=job, digest=digest, again=order.again, save_to=order.save_to, limits=limits),
         order.timeout,
     )
     if not claim.fresh:

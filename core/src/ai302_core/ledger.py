@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from .errors import ParameterError
 from .jobs import Job, Status
 
-__all__ = ["Claim", "FileRecord", "Intent", "Ledger", "Limits"]
+__all__ = ["Claim", "FileRecord", "Intent", "Ledger", "Limits", "named"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,3 +146,14 @@ class Ledger(Protocol):
 
     def close(self) -> None:
         """Let go of the store. Closing twice is fine; using it again opens it again."""
+
+
+def named(ledger: Ledger, ref: str) -> Job:
+    """The one job `ref` names, see `Ledger.find`. Raises ParameterError for none or several, LedgerError."""
+    found = ledger.find(ref)
+    if len(found) == 1 or (found and found[0].id == ref):
+        return found[0]
+    if found:
+        names = ", ".join(job.id for job in found[:5])
+        raise ParameterError(f"{ref!r} names {len(found)} jobs: {names}. Say more letters.")
+    raise ParameterError(f"The ledger has no job {ref!r}.", hint="gen302 jobs list")

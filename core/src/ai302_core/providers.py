@@ -51,7 +51,8 @@ def connect(
 
 
 def path_text(target: Target | None) -> str | None:
-    return None if target is None else os.fspath(target)
+    """A target as absolute text: another process, elsewhere, may save the files. A trailing separator is kept."""
+    return None if target is None else os.path.join(os.getcwd(), os.fspath(target))  # noqa: PTH109, PTH118
 
 
 class Provider:

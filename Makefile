@@ -1,0 +1,72 @@
+# All a clone needs is Python 3.11 or newer (with pip and venv) and make; everything is set up inside .venv.
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+FAMILIES := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test clean
+
+help:  ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+
+demo: $(VENV)/.installed  ## pictures on disk in a minute, without a key: sandbox, imagine, upscale, jobs
+	@$(BIN)/gen302 demo
+
+test: $(VENV)/.tools  ## all checks: lint, format, types, tests with coverage, built wheels
+	@echo "· ruff check"
+	@$(BIN)/ruff check .
+	@echo "· ruff format --check"
+	@$(BIN)/ruff format --check .
+	@echo "· mypy --strict"
+	@$(BIN)/mypy core/src $(FAMILIES:%=%/src) tests
+	@echo "· pytest, with coverage"
+	@$(BIN)/python -m pytest -q --cov --cov-report=term
+	@echo "· built wheels in fresh environments, sources absent"
+	@$(BIN)/python -m pytest -q -m wheels tests/dists
+
+clean:  ## remove everything that was set up or produced here
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov demo-out
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# $(call pip,ARGUMENTS): quiet; a failure shows pip's last lines and what to look at. A password in the index's address is not shown.
+define pip
+@$(BIN)/python -m pip install --disable-pip-version-check --no-input $(1) >$(VENV)/pip.log 2>&1 || { \
+	tail -n 12 $(VENV)/pip.log >&2; \
+	index=$$($(BIN)/python -m pip config list 2>/dev/null | sed -n "s/^[^=]*index-url='\{0,1\}\([^']*\).*/\1/p" | sed 's#//[^/@]*@#//***@#' | paste -sd " " -); \
+	echo "pip could not install what is needed here (its last lines are above, all of them in $(VENV)/pip.log)." >&2; \
+	echo "Is there a network? The index asked: $${index:-pip's default}. Then type the same again." >&2; \
+	exit 1; }
+endef
+
+$(VENV)/.made:
+	@chosen=; found=; \
+	for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+		version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue; \
+		found="$$found $$python ($$version)"; \
+		$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || continue; \
+		chosen=$$python; \
+		$$python -c 'import venv, ensurepip' 2>/dev/null && break; \
+	done; \
+	if [ -z "$$chosen" ]; then \
+		echo "Python 3.11 or newer is needed; found:$${found:- none}. Name another with: make PYTHON=/path/to/python3" >&2; exit 1; \
+	fi; \
+	if ! $$chosen -c 'import venv, ensurepip' 2>/dev/null; then \
+		echo "$$chosen has no venv module; install it (on Debian and Ubuntu: apt install python3-venv) and type the same again." >&2; exit 1; \
+	fi; \
+	echo "· an environment in $(VENV), with $$($$chosen --version)"; \
+	rm -rf $(VENV); \
+	$$chosen -m venv $(VENV)
+	@touch $@
+
+# Core and families in one command, so that each finds the others in these folders and never on an index.
+$(VENV)/.installed: $(VENV)/.made core/pyproject.toml $(FAMILIES:%=%/pyproject.toml)
+	@echo "· ai302-core and its families ($(notdir $(FAMILIES))), from this clone"
+	$(call pip,-e "./core[all]" $(FAMILIES:%=-e ./%))
+	@touch $@
+
+$(VENV)/.tools: $(VENV)/.installed requirements/dev.txt
+	@echo "· the tools of requirements/dev.txt"
+	$(call pip,-r requirements/dev.txt)
+	@touch $@

@@ -1,0 +1,163 @@
+"""What may be paid for, decided inside one transaction: keys, budgets, owners, and which snapshot stands."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from . import _rows
+from ._owners import Owners
+from .errors import BudgetExceeded, KeyConflict
+from .jobs import Job, Status
+from .ledger import Claim, Intent, Limits
+
+_REPEATABLE = frozenset({Status.FAILED, Status.CANCELED, Status.ABANDONED})
+_BUSY = (Status.SUBMITTING.value, Status.QUEUED.value, Status.RUNNING.value)
+
+
+def dead_owners(db: sqlite3.Connection, owners: Owners) -> list[str | None]:
+    """Owners of SUBMITTING jobs who do not live any more."""
+    rows = db.execute("SELECT DISTINCT owner FROM jobs WHERE status = 'submitting'").fetchall()
+    return [owner for (owner,) in rows if not owners.alive(owner)]
+
+
+def bury(db: sqlite3.Connection, owners: Owners) -> None:
+    """The SUBMITTING jobs of the dead become UNCONFIRMED."""
+    for owner in dead_owners(db, owners):
+        rows = db.execute("SELECT id, document FROM jobs WHERE status = 'submitting' AND owner IS ?", (owner,))
+        for job_id, document in rows.fetchall():
+            _rows.update(db, job_id, _rows.orphaned(document))
+
+
+def held(db: sqlite3.Connection, owners: Owners, key: str, digest: str) -> Claim | None:
+    """The newest attempt under `key`, as it reads with the dead accounted for; writes nothing. Raises KeyConflict."""
+    row = db.execute(
+        "SELECT id, digest, status, owner, document FROM jobs WHERE key = ? ORDER BY attempt DESC LIMIT 1",
+        (_rows.plain(key),),
+    ).fetchone()
+    if row is None:
+        return None
+    job_id, known, status, owner, document = row
+    # A job taken in from JSON has no digest: its key still answers, since paying twice is worse than a wrong guess.
+    if known is not None and known != digest:
+        raise KeyConflict(
+            f"The key {key!r} already names another request (job {job_id}). Nothing was sent.",
+            job_id=job_id,
+            hint=f"gen302 jobs show {job_id} tells what it was; use another key for another request.",
+        )
+    owned = status == Status.SUBMITTING.value and owners.alive(owner)
+    if status == Status.SUBMITTING.value and not owned:
+        document = _rows.orphaned(document)["document"]
+    return Claim(job=_rows.job_of(document, _rows.last_reply(db, job_id)), owned=owned)
+
+
+def claim(db: sqlite3.Connection, owners: Owners, intent: Intent) -> Claim:
+    """Record the intent unless its key is taken or a limit is reached."""
+    job = intent.job
+    if job.key is not None:
+        existing = held(db, owners, job.key, intent.digest)
+        if existing is not None and existing.job is not None:
+            if not intent.again or existing.job.status is Status.SUCCEEDED:
+                return existing
+            _check_over(existing.job)
+            job = replace(job, attempt=existing.job.attempt + 1)
+    _check_budget(db, intent.limits, job.created_at)
+    if _is_full(db, owners, intent.limits, job):
+        return Claim(job=None, waiting=True)
+    _rows.insert(db, job, key=job.key, digest=intent.digest, owner=owners.mine(), save_to=intent.save_to)
+    return Claim(job=job, fresh=True)
+
+
+def _check_over(job: Job) -> None:
+    if job.status not in _REPEATABLE:
+        raise KeyConflict(
+            f"Attempt {job.attempt} under the key {job.key!r} is {job.status.value} (job {job.id}), so no other was "
+            "started. Nothing was sent.",
+            job_id=job.id,
+            hint=f"gen302 jobs reconcile {job.id} settles it."
+            if job.status is Status.UNCONFIRMED
+            else f"gen302 wait {job.id} follows it.",
+        )
+
+
+def _check_budget(db: sqlite3.Connection, limits: Limits, now: datetime) -> None:
+    if limits.max_jobs is None:
+        return
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    start = {"day": today, "month": today.replace(day=1)}.get(limits.per)
+    (count,) = db.execute(
+        "SELECT count(*) FROM jobs WHERE created_at >= ? AND status <> 'refused'"
+        " AND NOT (status = 'abandoned' AND billed = 'no')",
+        (float("-inf") if start is None else start.timestamp(),),
+    ).fetchone()
+    if count >= limits.max_jobs:
+        window = "in all" if start is None else f"per {limits.per} (UTC), {count} since {start:%Y-%m-%d}"
+        raise BudgetExceeded(
+            f"The budget of {limits.max_jobs} jobs {window} is used up. Nothing was sent.",
+            hint="Raise max_jobs under [budget] in gen302.toml"
+            + (", or remove it." if start is None else f", or wait for the next {limits.per}."),
+        )
+
+
+def _is_full(db: sqlite3.Connection, owners: Owners, limits: Limits, job: Job) -> bool:
+    if limits.concurrent is None or _busy(db, limits, job) < limits.concurrent:
+        return False
+    bury(db, owners)  # jobs of dead processes hold no place
+    return _busy(db, limits, job) >= limits.concurrent
+
+
+def _busy(db: sqlite3.Connection, limits: Limits, job: Job) -> int:
+    (count,) = db.execute(
+        "SELECT count(*) FROM jobs WHERE provider = ? AND status IN (?, ?, ?) AND created_at > ?",
+        (_rows.plain(job.provider), *_BUSY, job.created_at.timestamp() - limits.stale_after),
+    ).fetchone()
+    return int(count)
+
+
+def reopen(db: sqlite3.Connection, owners: Owners, job_id: str, expected: Status) -> bool:
+    """Take a job back to SUBMITTING for this process; one that is SUBMITTING is somebody's and never taken."""
+    bury(db, owners)
+    row = db.execute("SELECT document FROM jobs WHERE id = ? AND status = ?", (job_id, expected.value)).fetchone()
+    if row is None or expected is Status.SUBMITTING:
+        return False
+    taken = replace(_rows.job_of(row[0]), status=Status.SUBMITTING)
+    _rows.update(db, job_id, {**_rows.columns(taken), "owner": owners.mine()})
+    return True
+
+
+def record(db: sqlite3.Connection, job: Job, reply: bytes) -> Job:
+    """Record a snapshot and return what stands."""
+    row = db.execute("SELECT status, remote_id, document FROM jobs WHERE id = ?", (job.id,)).fetchone()
+    if row is None:
+        if job.status is Status.SUBMITTING:  # from another ledger's JSON: nobody here waits for its receipt
+            job = replace(job, status=Status.UNCONFIRMED, billed="unknown", message=_rows.ORPHANED)
+        key = None if job.status is Status.REFUSED or _is_taken(db, job.key, job.attempt) else job.key
+        _rows.insert(db, job, key=key, digest=None, owner=None, save_to=None)
+    else:
+        status, remote_id, document = row
+        if not _may_follow(job.status, Status(status)):
+            return _rows.job_of(document, _rows.last_reply(db, job.id))
+        if job.remote_id is None and remote_id is not None:
+            # A snapshot from before the receipt must not lose the name of what was paid.
+            job = replace(job, remote_id=_rows.job_of(document).remote_id)
+        changes = _rows.columns(job)
+        if job.status is not Status.SUBMITTING:
+            changes["owner"] = None
+        if job.status is Status.REFUSED:
+            changes["key"] = None
+        _rows.update(db, job.id, changes)
+    _rows.keep_reply(db, job, reply)
+    return job if job.raw is not None else replace(job, raw=_rows.last_reply(db, job.id))
+
+
+def _may_follow(status: Status, current: Status) -> bool:
+    if current.settled:
+        return status is current
+    # Only `claim` and `reopen` start a paid call; any other step back to SUBMITTING comes from an old snapshot.
+    return status is not Status.SUBMITTING or current is Status.SUBMITTING
+
+
+def _is_taken(db: sqlite3.Connection, key: str | None, attempt: int) -> bool:
+    query = "SELECT 1 FROM jobs WHERE key = ? AND attempt >= ?"
+    return db.execute(query, (_rows.plain(key), attempt)).fetchone() is not None

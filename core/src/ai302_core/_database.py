@@ -1,0 +1,165 @@
+"""A ledger's file, opened: private to its user, on a disk of this machine, current, durable."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sqlite3
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import _schema
+from ._filelocks import Gate
+from .errors import LedgerError
+
+# By the names Linux gives them: their locks do not, or not always, bind the other machines.
+_SHARED = frozenset({"nfs", "nfs4", "cifs", "smbfs", "smb3", "9p", "ncpfs", "afs", "ceph", "glusterfs", "lustre",
+                     "gfs2", "ocfs2", "gpfs", "beegfs", "pvfs2", "orangefs", "coda", "davfs", "vboxsf"})  # fmt: skip
+_SHARED_FUSE = frozenset({"sshfs", "glusterfs", "ceph", "cephfs", "s3fs", "rclone", "gcsfuse", "davfs2", "smbnetfs",
+                          "juicefs", "mfs", "lustre", "nfs"})  # fmt: skip
+
+
+def shared_file_system(path: Path, mounts: str) -> str:
+    """The type of the file system `path` (absolute) is on when other machines share it, else "".
+
+    mounts  the text of /proc/mounts: device, mount point, type, …; blanks written as \\040
+    """
+    longest, found = -1, ""
+    for line in mounts.splitlines():
+        columns = line.split()
+        if len(columns) < 3:
+            continue
+        point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), columns[1])
+        if path.is_relative_to(point) and len(point) >= longest:
+            longest, found = len(point), columns[2]
+    kind, _, name = found.partition(".")
+    return found if found in _SHARED or (kind == "fuse" and name in _SHARED_FUSE) else ""
+
+
+def open_database(path: Path | None, gate: Gate | None, patience: float) -> sqlite3.Connection:
+    """A connection to the ledger at `path` (None: in memory), made or migrated where needed.
+
+    gate      entered while the file is made or migrated, `patience` seconds at most; not held by the caller
+    Raises LedgerError, OSError, sqlite3.Error.
+    """
+    if path is None or gate is None:
+        db = _connect(":memory:", patience)
+        with transaction(db):
+            _schema.migrate(db)
+        return db
+    _make_private(path)
+    db = _connect(str(path), patience)
+    try:
+        with transaction(db, "DEFERRED"):
+            current = _schema.is_current(db)
+        if not current:
+            db.close()
+            with passage(gate, patience):
+                _prepare(path, patience)
+            db = _connect(str(path), patience)
+        _pledge(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+@contextlib.contextmanager
+def passage(gate: Gate | None, patience: float) -> Iterator[None]:
+    """Hold the gate. Raises LedgerError when its turn does not come within `patience` seconds."""
+    if gate is not None and not gate.enter(patience):
+        raise LedgerError(
+            f"The ledger is locked by another process: no turn came within {patience:.0f} s.",
+            hint="Look for a hung gen302 or a program that has the ledger open, end it, and try again.",
+            retryable=True,
+        )
+    try:
+        yield
+    finally:
+        if gate is not None:
+            gate.leave()
+
+
+@contextlib.contextmanager
+def transaction(db: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iterator[None]:
+    """All or nothing."""
+    db.execute(f"BEGIN {kind}")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _connect(name: str, patience: float) -> sqlite3.Connection:
+    return sqlite3.connect(name, timeout=patience, isolation_level=None, check_same_thread=False)
+
+
+def _make_private(path: Path) -> None:
+    """The folder and the file, for this user only; a folder that was there before stays as it is."""
+    if sys.platform == "linux":  # elsewhere the system does not say it in a form worth trusting
+        with contextlib.suppress(FileNotFoundError):
+            kind = shared_file_system(path, Path("/proc/mounts").read_text("utf-8", "surrogateescape"))
+            if kind:
+                raise LedgerError(
+                    f"{path} is on a file system shared between machines ({kind}), where locks cannot be trusted.",
+                    hint='Put the ledger on a disk of this machine: ledger = "sqlite:////some/folder/ledger.db".',
+                )
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # By O_EXCL only a file that is not there is opened and closed here: closing one that SQLite uses in this process
+    # would drop SQLite's locks.
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder") from None
+        if path.stat().st_mode & 0o077:
+            with contextlib.suppress(PermissionError):
+                path.chmod(0o600)
+    else:
+        _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    if sys.platform != "win32":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _prepare(path: Path, patience: float) -> None:
+    """Make or migrate the tables. This first write is also the probe: where it fails with WAL, the journal is used."""
+    try:
+        _write_tables(path, patience, "WAL")
+    except sqlite3.OperationalError as problem:
+        name = getattr(problem, "sqlite_errorname", "")
+        if not name.startswith(("SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PROTOCOL")):
+            raise
+        _write_tables(path, patience, "DELETE")
+
+
+def _write_tables(path: Path, patience: float, journal: str) -> None:
+    db = _connect(str(path), patience)
+    try:
+        if journal == "DELETE":  # leaving WAL without shared memory takes the file for oneself
+            db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db.execute(f"PRAGMA journal_mode = {journal}")
+        _pledge(db)
+        with transaction(db):
+            if not _schema.is_current(db):
+                _schema.migrate(db)
+    finally:
+        db.close()
+
+
+def _pledge(db: sqlite3.Connection) -> None:
+    """What is committed survives a power cut. Without WAL that takes EXTRA: the journal's removal is synced too."""
+    (journal,) = db.execute("PRAGMA journal_mode").fetchone()
+    db.execute(f"PRAGMA synchronous = {'FULL' if journal == 'wal' else 'EXTRA'}")
+    db.execute("PRAGMA fullfsync = 1")  # macOS only, where fsync alone stops at the drive's cache

@@ -1,0 +1,139 @@
+"""`ledger = "off"`: remembers nothing but this process's open jobs, so that its limits hold."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from ._rows import words
+from .errors import ConfigError
+from .jobs import Job, Status
+from .ledger import Claim, FileRecord, Intent
+
+_BUSY = frozenset({Status.SUBMITTING, Status.QUEUED, Status.RUNNING})
+
+
+class NoLedger:
+    """See `ledger.Ledger` for what its methods promise; a settled job is forgotten, and keys name nothing."""
+
+    durable = False
+    url = "off"
+
+    def __init__(self) -> None:
+        self._destinations: dict[str, str] = {}
+        self.forget()
+        _ALL.add(self)
+
+    def forget(self) -> None:
+        """After a fork: the open jobs are the parent's."""
+        self._lock = threading.Lock()
+        self._open: dict[str, Job] = {}
+
+    def find_key(self, key: str, digest: str) -> Claim | None:
+        return None
+
+    def claim(self, intent: Intent) -> Claim:
+        limits, job = intent.limits, intent.job
+        if limits.max_jobs is not None:
+            raise ConfigError(
+                "A budget needs a ledger that counts, and it is off. Nothing was sent.",
+                hint="Leave `ledger` at its default, or remove max_jobs under [budget] in gen302.toml.",
+            )
+        oldest = job.created_at - timedelta(seconds=limits.stale_after)
+        with self._lock:
+            busy = [
+                entry
+                for entry in self._open.values()
+                if entry.provider == job.provider and entry.status in _BUSY and entry.created_at > oldest
+            ]
+            if limits.concurrent is not None and len(busy) >= limits.concurrent:
+                return Claim(job=None, waiting=True)
+            self._open[job.id] = job
+        if intent.save_to is not None:
+            self._destinations[job.id] = intent.save_to
+        return Claim(job=job, fresh=True)
+
+    def reopen(self, job_id: str, expected: Status) -> bool:
+        with self._lock:
+            job = self._open.get(job_id)
+            if job is None or job.status is not expected or expected is Status.SUBMITTING:
+                return False
+            self._open[job_id] = replace(job, status=Status.SUBMITTING)
+            return True
+
+    def write(self, job: Job, reply: bytes = b"") -> Job:
+        with self._lock:
+            if job.status.settled:
+                self._open.pop(job.id, None)
+            else:
+                self._open[job.id] = job
+        return job
+
+    def job(self, job_id: str) -> Job | None:
+        return self._open.get(job_id)
+
+    def find(self, ref: str) -> list[Job]:
+        jobs = self.jobs()
+        if ref == "last":
+            return jobs[:1]
+        exact = [job for job in jobs if ref in (job.id, job.remote_id)]
+        return exact or [job for job in jobs if len(ref) >= 4 and job.id.lower().endswith(ref.lower())]
+
+    def jobs(
+        self,
+        *,
+        status: Sequence[Status] = (),
+        since: datetime | None = None,
+        text: str = "",
+        limit: int | None = None,
+    ) -> list[Job]:
+        with self._lock:
+            jobs = list(self._open.values())
+        chosen = [
+            job
+            for job in reversed(jobs)
+            if (not status or job.status in status)
+            and (since is None or job.created_at >= since)
+            and text.casefold() in words(job.to_dict().get("request", {}))
+        ]
+        return sorted(chosen, key=lambda job: job.created_at, reverse=True)[:limit]
+
+    def lease(self, job_ids: Sequence[str], seconds: float) -> list[str]:
+        return list(job_ids)
+
+    def release(self, job_ids: Sequence[str]) -> None:
+        """Nobody else knows these jobs."""
+
+    def destination(self, job_id: str) -> str | None:
+        return self._destinations.get(job_id)
+
+    def set_destination(self, job_id: str, save_to: str) -> None:
+        self._destinations[job_id] = save_to
+
+    def add_files(self, job_id: str, files: Sequence[FileRecord]) -> None:
+        """The files are on the disk; nothing else is remembered of them."""
+
+    def files(self, job_id: str) -> list[FileRecord]:
+        return []
+
+    def durations(self, family: str, operation: str, model: str | None, limit: int = 200) -> list[float]:
+        return []
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+_ALL: weakref.WeakSet[NoLedger] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for ledger in list(_ALL):
+        ledger.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

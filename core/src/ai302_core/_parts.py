@@ -1,0 +1,195 @@
+"""The temporary file of a download, resumed by whoever comes next.
+
+Beside the target lie `.NAME.part` and `.NAME.part.json`: what proves, to a later process too, that a rest belongs to
+the bytes that are there, or that they are complete. The second file is also the lock: one process, one part.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from ._sniffing import sniff, whole
+from ._writing import digest, write
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+__all__ = ["Examined", "Fetched", "Part"]
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A complete file: `suffix` follows its content, `size` in bytes."""
+
+    path: Path
+    media_type: str
+    suffix: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What is in a part. `ends`: its own structure ends where the file does."""
+
+    head: bytes
+    sha256: str
+    size: int
+    ends: bool
+
+
+class Part:
+    """The temporary file of one download, this process's own while it is open. Every method does I/O.
+
+    path  the file; `size` bytes are in it; `done` when it is complete and checked
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f".{name}.part"
+        lock = _lock(_notes(self.path))
+        self._shared = lock is not None
+        if lock is None:  # another process is at it, or this file system has no locks: an own file, not resumed later
+            self.path = folder / f".{name}-{os.urandom(4).hex()}.part"
+            lock = _notes(self.path).open("w+b")
+        self._lock = lock
+        self._known: dict[str, Any] = self._read()
+        self.size = 0
+        self.done: Fetched | None = None
+        with suppress(FileNotFoundError):
+            status = self.path.stat()
+            self.size = status.st_size
+            done = self._known.get("done")
+            if done and done["size"] == self.size:
+                self.done = Fetched(self.path, **done)
+            elif not self._validator() or status.st_nlink > 1:
+                # A second name means it was published: writing into it would change a saved file.
+                self.restart()
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            known = json.loads(self._lock.read())
+        except ValueError:
+            return {}
+        return known if isinstance(known, dict) else {}
+
+    def _write(self) -> None:
+        self._lock.seek(0)
+        self._lock.truncate()
+        self._lock.write(json.dumps(self._known).encode())
+        self._lock.flush()
+        os.fsync(self._lock.fileno())
+
+    def _validator(self) -> str:
+        # If-Range takes strong validators only (RFC 9110 13.1.5).
+        etag = str(self._known.get("etag") or "")
+        return etag if etag.startswith('"') else str(self._known.get("modified") or "")
+
+    def headers(self) -> dict[str, str]:
+        """The request's headers: the rest only, where it provably belongs to what is there."""
+        headers = {"accept": "*/*", "accept-encoding": "identity"}
+        if self.size and self._validator():
+            headers |= {"range": f"bytes={self.size}-", "if-range": self._validator()}
+        return headers
+
+    def began(self, status: int, headers: Mapping[str, str]) -> None:
+        """Note what identifies the body that follows."""
+        if status == 200:
+            coded = headers.get("content-encoding", "identity") != "identity"
+            self._known = {} if coded else {"etag": headers.get("etag"), "modified": headers.get("last-modified")}
+            self._write()
+
+    def restart(self) -> None:
+        """Forget the bytes that are there."""
+        self.path.unlink(missing_ok=True)
+        self.size, self.done, self._known = 0, None, {}
+        self._write()
+
+    def fill(self, content: bytes, media_type: str, suffix: str) -> Fetched:
+        """Make `content` the file."""
+        self.restart()
+        write(self.path, content)
+        return self._whole(media_type, suffix)
+
+    def copy(self, source: Path) -> Fetched:
+        """Make the content of a saved file the file."""
+        self.restart()
+        shutil.copyfile(source, self.path)
+        with self.path.open("rb+") as file:
+            os.fsync(file.fileno())
+        found = sniff(digest(self.path)[2])
+        return self._whole(found[0] if found else "application/octet-stream", source.suffix)
+
+    def _whole(self, media_type: str, suffix: str) -> Fetched:
+        found = self.examine()
+        self.size = found.size
+        return self.finish(media_type, suffix, found)
+
+    def examine(self, *, asks_end: bool = False) -> Examined:
+        """Read the file once; `asks_end`: also whether its own structure ends where the file does."""
+        sha256, size, head = digest(self.path)
+        found = sniff(head)
+        return Examined(head, sha256, size, not asks_end or found is None or whole(self.path, found[0]))
+
+    def finish(self, media_type: str, suffix: str, found: Examined) -> Fetched:
+        """Note that the file is complete, for later processes too."""
+        self.done = Fetched(self.path, media_type, suffix, found.sha256, found.size)
+        self._known["done"] = {name: value for name, value in vars(self.done).items() if name != "path"}
+        self._write()
+        return self.done
+
+    def release(self) -> None:
+        """Let others have it; both files stay."""
+        self._lock.close()
+
+    def close(self, *, keep: bool) -> None:
+        """Let go of it. `keep` leaves the bytes for a later process, where it can use them."""
+        # Asked anew: a download that was interrupted has not told how far it came.
+        size = self.path.stat().st_size if self.path.exists() else 0
+        if keep and self._shared and size and (self.done or self._validator()):
+            self.release()
+            return
+        notes = _notes(self.path)
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
+        if sys.platform == "win32":  # an open file cannot be removed there
+            self._lock.close()
+        with suppress(OSError):
+            notes.unlink(missing_ok=True)
+        self._lock.close()
+
+
+def _notes(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _lock(path: Path) -> IO[bytes] | None:
+    """The file, opened and locked until it is closed or this process ends; None when that cannot be had."""
+    while True:
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666), "r+b")
+        try:
+            if sys.platform == "win32":
+                file.seek(2**30)  # beyond the notes: the locked byte cannot be read by others
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+                file.seek(0)
+            else:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            same = os.path.samestat(os.fstat(file.fileno()), path.stat())
+        except FileNotFoundError:
+            same = False
+        except OSError:
+            file.close()
+            return None
+        if same:
+            return file
+        file.close()  # the last owner has removed it in between

@@ -1,0 +1,72 @@
+"""The tables of a ledger file, and how an older file becomes a current one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from .errors import LedgerError
+
+APPLICATION_ID = 0x41333032  # "A302", at offset 68 of the file
+
+
+def _first(db: sqlite3.Connection) -> None:
+    for statement in _TABLES:
+        db.execute(statement)
+
+
+_TABLES = (
+    # document: Job.to_json() without raw. key: empty for a refused job. seconds: from submit to success.
+    """CREATE TABLE jobs (
+        seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, key TEXT, attempt INTEGER NOT NULL, digest TEXT,
+        status TEXT NOT NULL, billed TEXT NOT NULL, remote_id TEXT, provider TEXT NOT NULL, family TEXT NOT NULL,
+        operation TEXT NOT NULL, model TEXT, gateway TEXT NOT NULL, base_url TEXT NOT NULL, owner TEXT,
+        created_at REAL NOT NULL, finished_at REAL, seconds REAL, save_to TEXT, lease_owner TEXT, lease_until REAL,
+        words TEXT NOT NULL, document TEXT NOT NULL)""",
+    "CREATE UNIQUE INDEX jobs_key ON jobs (key, attempt) WHERE key IS NOT NULL",
+    "CREATE INDEX jobs_remote_id ON jobs (remote_id) WHERE remote_id IS NOT NULL",
+    "CREATE INDEX jobs_created_at ON jobs (created_at, status, billed)",
+    "CREATE INDEX jobs_account ON jobs (provider, status, created_at)",
+    "CREATE INDEX jobs_submitting ON jobs (owner) WHERE status = 'submitting'",
+    "CREATE INDEX jobs_seconds ON jobs (family, operation, model, finished_at) WHERE seconds IS NOT NULL",
+    # raw: the last reply as JSON; body: the answer of the paid request, byte for byte
+    "CREATE TABLE replies (job_id TEXT PRIMARY KEY, raw TEXT, body BLOB)",
+    """CREATE TABLE files (
+        path TEXT PRIMARY KEY, job_id TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL, role TEXT NOT NULL,
+        position INTEGER NOT NULL, asset TEXT NOT NULL)""",
+    "CREATE INDEX files_job ON files (job_id)",
+)
+
+# The nth function leads from version n to version n + 1. Never edit one that was released: append.
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first,)
+
+
+def is_current(db: sqlite3.Connection) -> bool:
+    """Whether the file is a ledger of this version; False for a new or an older one.
+
+    Raises LedgerError for another program's file and for a newer ledger, sqlite3.DatabaseError for no SQLite file.
+    """
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != APPLICATION_ID and (application or version or tables):
+        raise LedgerError(
+            "This SQLite file is not a ledger: another program made it.",
+            hint="Name another file as `ledger`, or move this one away.",
+        )
+    if version > len(MIGRATIONS):
+        raise LedgerError(
+            f"The ledger has version {version}, made by a newer ai302-core; this one knows versions up to "
+            f"{len(MIGRATIONS)}.",
+            hint="Upgrade: pip install --upgrade ai302-core",
+        )
+    return bool(application == APPLICATION_ID and version == len(MIGRATIONS))
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring a new or older file to this version, in the transaction that is open."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    for migration in MIGRATIONS[version:]:
+        migration(db)
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")

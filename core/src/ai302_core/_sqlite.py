@@ -1,0 +1,227 @@
+"""The embedded default of the ledger: one SQLite file, shared by every process of this user on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from . import _claims, _rows
+from ._noledger import NoLedger
+from ._owners import Owners
+from ._store import Store, Work
+from ._troubles import NOT_RECORDED, NOTHING_SENT, explain
+from .errors import Billed, ConfigError, LedgerError
+from .jobs import Job, Status
+from .ledger import Claim, FileRecord, Intent, Ledger
+
+T = TypeVar("T")
+
+_OPEN: dict[str, SqliteLedger] = {}
+
+
+def open_ledger(url: str | None, *, data_dir: Path) -> Ledger:
+    """The ledger behind `url`; nothing is opened or made before its first use.
+
+    url  "sqlite:///relative.db", "sqlite:////absolute.db", "sqlite:///C:/absolute.db", ":memory:" (gone with this
+         process), "off" (remembers no more than this process's open jobs); None: `ledger.db` in `data_dir`
+
+    One file is one ledger in a process, however often it is asked for. Raises ConfigError for any other url.
+    """
+    if url == "off":
+        return NoLedger()
+    if url == ":memory:":
+        return SqliteLedger(None)
+    scheme, mark, name = (url or "").partition(":///")
+    if url is not None and (scheme != "sqlite" or not mark or not name):
+        shown = f"{scheme.partition(':')[0]}:…" if ":" in url else repr(url)  # the rest may hold a password
+        raise ConfigError(
+            f"No ledger is known by {shown}; known are sqlite:///FILE, :memory: and off. Nothing was sent.",
+            hint='For example: ledger = "sqlite:///jobs.db"; without the line it is in your data folder.',
+        )
+    path = (data_dir / "ledger.db" if url is None else Path(name).expanduser()).resolve()
+    return _OPEN.setdefault(str(path), SqliteLedger(path))
+
+
+class SqliteLedger:
+    """The ledger in the file `path` (absolute), or in memory. See `ledger.Ledger` for what its methods promise."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._store = Store(path)
+        self._owners = Owners(None if path is None else path.with_name(path.name + "-owners"))
+        self.durable = path is not None
+        self.url = ":memory:" if path is None else f"sqlite:///{path.as_posix()}"
+
+    def _write(self, work: Work[T], money: str = NOTHING_SENT, billed: Billed = "no") -> T:
+        try:
+            return self._store.write(work)
+        except (sqlite3.Error, OSError, LedgerError) as problem:
+            raise explain(problem, self._path, money, billed) from problem
+
+    def _read(self, work: Work[T]) -> T:
+        try:
+            return self._store.read(work)
+        except (sqlite3.Error, OSError, LedgerError) as problem:
+            raise explain(problem, self._path, NOTHING_SENT, "no") from problem
+
+    def _account_for_the_dead(self) -> None:
+        """Jobs whose owner died before the receipt become UNCONFIRMED; one look at an index while there are none."""
+        if self._read(lambda db: _claims.dead_owners(db, self._owners)):
+            self._write(lambda db: _claims.bury(db, self._owners))
+
+    def find_key(self, key: str, digest: str) -> Claim | None:
+        return self._read(lambda db: _claims.held(db, self._owners, key, digest))
+
+    def claim(self, intent: Intent) -> Claim:
+        return self._write(lambda db: _claims.claim(db, self._owners, intent))
+
+    def reopen(self, job_id: str, expected: Status) -> bool:
+        return self._write(lambda db: _claims.reopen(db, self._owners, job_id, expected))
+
+    def write(self, job: Job, reply: bytes = b"") -> Job:
+        billed: Billed = "no" if job.status is Status.REFUSED else "unknown"
+        return self._write(lambda db: _claims.record(db, job, reply), NOT_RECORDED, billed)
+
+    def job(self, job_id: str) -> Job | None:
+        self._account_for_the_dead()
+        return next(iter(self._read(lambda db: _chosen(db, "id = ?", (_rows.plain(job_id),)))), None)
+
+    def find(self, ref: str) -> list[Job]:
+        self._account_for_the_dead()
+        return self._read(lambda db: _find(db, _rows.plain(ref) or ""))
+
+    def jobs(
+        self,
+        *,
+        status: Sequence[Status] = (),
+        since: datetime | None = None,
+        text: str = "",
+        limit: int | None = None,
+    ) -> list[Job]:
+        self._account_for_the_dead()
+        start = float("-inf") if since is None else since.timestamp()
+        query = (
+            f"SELECT document FROM jobs WHERE status IN ({_places(status or tuple(Status))})"  # noqa: S608
+            " AND created_at >= ? AND instr(words, ?) ORDER BY created_at DESC, seq DESC LIMIT ?"
+        )
+        chosen = [entry.value for entry in status or tuple(Status)]
+        values = (*chosen, start, _rows.plain(text.casefold()), -1 if limit is None else limit)
+        return self._read(lambda db: [_rows.job_of(document) for (document,) in db.execute(query, values)])
+
+    def lease(self, job_ids: Sequence[str], seconds: float) -> list[str]:
+        def take(db: sqlite3.Connection) -> list[str]:
+            now, mine = time.time(), self._owners.mine()
+            free: list[str] = []
+            for job_id in job_ids:
+                row = db.execute("SELECT lease_owner, lease_until FROM jobs WHERE id = ?", (job_id,)).fetchone()
+                owner, until = row or (None, 0.0)
+                if owner in (None, mine) or until <= now or not self._owners.alive(owner):
+                    free.append(job_id)
+            db.executemany(
+                "UPDATE jobs SET lease_owner = ?, lease_until = ? WHERE id = ?",
+                ((mine, now + seconds, job_id) for job_id in free),
+            )
+            return free
+
+        return self._write(take)
+
+    def release(self, job_ids: Sequence[str]) -> None:
+        def give_back(db: sqlite3.Connection) -> None:
+            mine = self._owners.mine()
+            db.executemany(
+                "UPDATE jobs SET lease_owner = NULL, lease_until = NULL WHERE id = ? AND lease_owner = ?",
+                ((job_id, mine) for job_id in job_ids),
+            )
+
+        self._write(give_back)
+
+    def destination(self, job_id: str) -> str | None:
+        row = self._read(lambda db: db.execute("SELECT save_to FROM jobs WHERE id = ?", (job_id,)).fetchone())
+        return None if row is None or row[0] is None else str(row[0])
+
+    def set_destination(self, job_id: str, save_to: str) -> None:
+        def remember(db: sqlite3.Connection) -> None:
+            if not db.execute("UPDATE jobs SET save_to = ? WHERE id = ?", (_rows.plain(save_to), job_id)).rowcount:
+                raise LedgerError(
+                    f"The ledger has no job {job_id}.", hint="Look at it first (`gen302 wait`), then it is known here."
+                )
+
+        self._write(remember)
+
+    def add_files(self, job_id: str, files: Sequence[FileRecord]) -> None:
+        self._write(
+            lambda db: db.executemany(
+                "INSERT OR REPLACE INTO files (path, job_id, sha256, size, role, position, asset)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (_rows.plain(f.path), job_id, f.sha256, f.size, _rows.plain(f.role), f.index, json.dumps(f.asset))
+                    for f in files
+                ],
+            ),
+            "The files themselves are saved; saving again is free.",
+        )
+
+    def files(self, job_id: str) -> list[FileRecord]:
+        rows = self._read(
+            lambda db: db.execute(
+                "SELECT path, sha256, size, role, position, asset FROM files WHERE job_id = ? ORDER BY"
+                " CASE role WHEN 'tile' THEN 0 WHEN 'final' THEN 1 WHEN 'grid' THEN 2 ELSE 3 END, position, rowid",
+                (job_id,),
+            ).fetchall()
+        )
+        return [
+            FileRecord(path=path, sha256=sha256, size=size, role=role, index=index, asset=json.loads(asset))
+            for path, sha256, size, role, index, asset in rows
+        ]
+
+    def durations(self, family: str, operation: str, model: str | None, limit: int = 200) -> list[float]:
+        rows = self._read(
+            lambda db: db.execute(
+                "SELECT seconds FROM jobs WHERE family = ? AND operation = ? AND model IS ? AND seconds IS NOT NULL"
+                " ORDER BY finished_at DESC LIMIT ?",
+                (family, operation, _rows.plain(model), limit),
+            ).fetchall()
+        )
+        return sorted(seconds for (seconds,) in rows)
+
+    def close(self) -> None:
+        self._store.close()
+
+
+def _places(values: Sequence[object]) -> str:
+    return ", ".join("?" for _ in values)
+
+
+def _chosen(db: sqlite3.Connection, condition: str, values: Iterable[object]) -> list[Job]:
+    """Jobs with their last replies, newest first; `condition` is ours, its values are the caller's."""
+    rows = db.execute(
+        f"SELECT id, document FROM jobs WHERE {condition} ORDER BY created_at DESC, seq DESC",  # noqa: S608
+        tuple(values),
+    ).fetchall()
+    return [_rows.job_of(document, _rows.last_reply(db, job_id)) for job_id, document in rows]
+
+
+def _find(db: sqlite3.Connection, ref: str) -> list[Job]:
+    if ref == "last":
+        return _chosen(db, "seq = (SELECT seq FROM jobs ORDER BY created_at DESC, seq DESC LIMIT 1)", ())
+    paths = [ref]
+    with contextlib.suppress(OSError, ValueError, RuntimeError):
+        path = Path(ref).expanduser()
+        paths += [str(path.absolute()), str(path.resolve())]
+    for condition, values in (
+        ("id = ?", [ref]),
+        ("key = ? AND attempt = (SELECT max(attempt) FROM jobs WHERE key = ?)", [ref, ref]),
+        ("remote_id = ?", [ref]),
+        (f"id IN (SELECT job_id FROM files WHERE path IN ({_places(paths)}))", paths),  # noqa: S608
+        ("length(?) >= 4 AND lower(substr(id, -length(?))) = lower(?)", [ref, ref, ref]),
+    ):
+        found = _chosen(db, condition, values)
+        if found:
+            return found
+    return []

@@ -1,0 +1,222 @@
+"""One ledger file in this process: writers commit in groups, readers do not wait for them, a fork starts afresh."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
+
+from ._database import open_database, passage, transaction
+from ._filelocks import Gate
+from .errors import LedgerError
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+PATIENCE = 30.0
+"""Seconds a write waits for other processes."""
+
+
+class _Operation(Generic[T]):
+    """One thread's work, done by whichever thread leads."""
+
+    def __init__(self, work: Work[T]) -> None:
+        self.work = work
+        self.done = False
+        self.problem: Exception | None = None
+        self.value: T | None = None
+
+    def attempt(self, db: sqlite3.Connection) -> None:
+        """Do the work inside the open transaction; undo it alone when it raises, unless the file itself fails."""
+        db.execute("SAVEPOINT one")
+        try:
+            self.value, self.problem = self.work(db), None
+        except sqlite3.Error:
+            raise
+        except Exception as problem:  # noqa: BLE001 - it is raised in the thread that asked
+            self.problem = problem
+            db.execute("ROLLBACK TO one")
+        db.execute("RELEASE one")
+
+    def finish(self, problem: Exception | None = None) -> None:
+        self.problem = problem or self.problem
+        self.done = True
+
+    def outcome(self) -> T:
+        if self.problem is not None:
+            raise self.problem
+        return cast("T", self.value)
+
+
+class Store:
+    """`path`: the file; None: a private one in memory. Everything raises LedgerError, OSError or sqlite3.Error."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._gate = None if path is None else Gate(path.with_name(path.name + "-queue"))
+        self._queue: deque[_Operation[Any]] = deque()
+        self._writer: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._new_locks()
+        _STORES.add(self)
+
+    def _new_locks(self) -> None:
+        # Whoever needs both takes `_reading` first.
+        self._leading = threading.Lock()
+        self._reading = threading.Lock()
+
+    def write(self, work: Work[T]) -> T:
+        """Do the work in a transaction and return what it returned, once that is durable.
+
+        The first thread to come leads: it does the work of all that queued up meanwhile, each in a savepoint of its
+        own, and commits once.
+        """
+        operation = _Operation(work)
+        self._queue.append(operation)
+        try:
+            with self._leading:
+                if not operation.done:
+                    self._lead(operation)
+        except BaseException:
+            with contextlib.suppress(ValueError):
+                self._queue.remove(operation)  # interrupted while waiting: nobody needs it any more
+            raise
+        return operation.outcome()
+
+    def read(self, work: Work[T]) -> T:
+        """Do the work on one consistent state."""
+        if self._path is None:
+            with self._leading:
+                return _consult(self._writing(), work)
+        with self._reading:
+            if self._reader is None:
+                with self._leading:
+                    self._reader = open_database(self._path, self._gate, PATIENCE)
+            try:
+                return _consult(self._reader, work)
+            except sqlite3.Error:
+                _close(self._reader)
+                self._reader = None
+                raise
+
+    def _writing(self) -> sqlite3.Connection:
+        if self._writer is None:
+            self._writer = open_database(self._path, self._gate, PATIENCE)
+        return self._writer
+
+    def _lead(self, own: _Operation[Any]) -> None:
+        batch: list[_Operation[Any]] = []
+        committed = False
+        try:
+            db = self._writing()
+            with passage(self._gate, PATIENCE):
+                batch = self._gathered()
+                committing = False
+                try:
+                    db.execute("BEGIN IMMEDIATE")
+                    for operation in batch:
+                        operation.attempt(db)
+                    committing = True
+                    db.execute("COMMIT")
+                finally:
+                    committed = committing and not db.in_transaction
+                    if db.in_transaction:
+                        with contextlib.suppress(sqlite3.Error):
+                            db.execute("ROLLBACK")
+        except (sqlite3.Error, OSError, LedgerError) as problem:
+            for operation in batch or self._gathered():
+                operation.finish(problem)
+            if self._path is not None:  # a file that is mended or restored is found at the next use
+                _close(self._writer)
+                self._writer = None
+        except BaseException:
+            # Ctrl-C in the thread that leads: the others' work is done, or done again by the next leader.
+            if committed:
+                for operation in batch:
+                    operation.finish()
+            else:
+                self._queue.extendleft(operation for operation in reversed(batch) if operation is not own)
+            raise
+        else:
+            for operation in batch:
+                operation.finish()
+
+    def _gathered(self) -> list[_Operation[Any]]:
+        batch: list[_Operation[Any]] = []
+        with contextlib.suppress(IndexError):
+            while True:
+                batch.append(self._queue.popleft())
+        return batch
+
+    def close(self) -> None:
+        """Let go of the file; the next use opens it again."""
+        with self._reading, self._leading:
+            self._release()
+
+    def _release(self) -> None:
+        if self._path is not None and self._gate is not None:
+            _close(self._reader)
+            _close(self._writer)
+            self._reader = self._writer = None
+            self._gate.close()
+
+    def pause(self) -> None:
+        """Before a fork: nothing is under way and no connection open, since a child must not inherit SQLite's state."""
+        self._reading.acquire()
+        self._leading.acquire()
+        self._release()
+
+    def resume(self) -> None:
+        """After a fork, in the parent."""
+        self._leading.release()
+        self._reading.release()
+
+    def reborn(self) -> None:
+        """After a fork, in the child: what other threads had queued is the parent's."""
+        self._queue.clear()
+        self._new_locks()
+
+
+def _consult(db: sqlite3.Connection, work: Work[T]) -> T:
+    with transaction(db, "DEFERRED"):
+        return work(db)
+
+
+def _close(db: sqlite3.Connection | None) -> None:
+    if db is not None:
+        with contextlib.suppress(sqlite3.Error):
+            db.close()
+
+
+_STORES: weakref.WeakSet[Store] = weakref.WeakSet()
+_paused: list[Store] = []
+_forking = threading.Lock()
+
+
+def _before_fork() -> None:
+    _forking.acquire()
+    for store in list(_STORES):
+        store.pause()
+        _paused.append(store)
+
+
+def _after_fork_in_parent() -> None:
+    while _paused:
+        _paused.pop().resume()
+    _forking.release()
+
+
+def _after_fork_in_child() -> None:
+    while _paused:
+        _paused.pop().reborn()
+    _forking.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

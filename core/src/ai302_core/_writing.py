@@ -1,0 +1,117 @@
+"""Files that appear whole or not at all, and never in the place of another: written beside, synced, then named."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+
+from ._sniffing import HEAD
+
+__all__ = ["digest", "place", "publish", "publish_content", "replace", "write"]
+
+
+def digest(path: Path) -> tuple[str, int, bytes]:
+    """(SHA-256, size in bytes, beginning) of a file."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+        file.seek(0)
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256, file.tell(), head
+
+
+def write(path: Path, content: bytes) -> None:
+    """A new file with this content, on the disk when this returns."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the folder's names on the disk, where the system can."""
+    if os.name == "nt":
+        return
+    with suppress(OSError):  # some network file systems refuse
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def publish(path: Path, sha256: str, size: int, names: Iterable[Path]) -> Path:
+    """Give the file `path` the first of `names` that is free or already holds the same content.
+
+    Nothing that exists is ever replaced, whoever made it and however late it came. `path` may stay as a second name.
+    """
+    for name in names:
+        try:
+            _place(path, name)
+        except FileExistsError:
+            if not (name.is_file() and name.stat().st_size == size and digest(name)[0] == sha256):
+                continue
+        sync_folder(name.parent)
+        return name
+    raise AssertionError("names never end")
+
+
+def publish_content(content: bytes, names: Iterable[Path]) -> tuple[Path, str]:
+    """The same for content: (the name it got, its SHA-256)."""
+    names = iter(names)
+    first = next(names)
+    part = _beside(first)
+    sha256 = hashlib.sha256(content).hexdigest()
+    try:
+        write(part, content)
+        return publish(part, sha256, len(content), chain((first,), names)), sha256
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _place(path: Path, name: Path) -> None:
+    """Rename without replacing: a link fails where the name is taken, in one step, and against other processes too."""
+    try:
+        os.link(path, name)
+    except FileExistsError:
+        raise
+    except OSError as problem:
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENAMETOOLONG):
+            raise
+        # No links on this file system (FAT, some network ones).
+        if os.path.lexists(name):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(name)) from None
+        path.replace(name)
+
+
+def place(path: Path, content: bytes) -> bool:
+    """A new file with this content in one step; False where the name is taken."""
+    part = _beside(path)
+    try:
+        write(part, content)
+        _place(part, path)
+    except FileExistsError:
+        return False
+    finally:
+        part.unlink(missing_ok=True)
+    sync_folder(path.parent)
+    return True
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Give our own file a new content, in one step."""
+    part = _beside(path)
+    try:
+        write(part, content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{os.urandom(8).hex()}.part")

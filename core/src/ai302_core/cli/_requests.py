@@ -1,0 +1,236 @@
+"""From options to a request: the class that --op or the options choose, its fields filled, each typed by the class."""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ai302_core.errors import ParameterError
+from ai302_core.requests import ActionRequest, ImageRequest, Request, VideoRequest
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from ai302_core._connection import Connection
+    from ai302_core.family import Family
+
+# option -> the fields it may fill, the first the class has
+_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "model": ("model",),
+    "ar": ("aspect_ratio",),
+    "size": ("size",),
+    "resolution": ("resolution",),
+    "duration": ("duration",),
+    "seed": ("seed",),
+    "count": ("count",),
+    "negative": ("negative_prompt",),
+    "image": ("images", "image", "references", "first_frame"),
+    "mask": ("mask",),
+    "first_frame": ("first_frame",),
+    "last_frame": ("last_frame",),
+}
+_VIDEO = ("duration", "first_frame", "last_frame")
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_OWN = {"extra", "query", "action", "task", "values", "needs"}
+
+
+def request_of(options: Namespace, connection: Connection) -> Request:
+    """The request the options describe. Raises ParameterError, ConfigError, PluginError."""
+    said = prompt(options.prompt)
+    settings = pairs(options.set, "--set FIELD=VALUE")
+    cls = _class(options, connection, [name for name, _ in settings])
+    values: dict[str, Any] = {}
+    if said is not None:
+        values[_field(cls, ("prompt",), "a prompt")] = said
+    elif "prompt" in _names(cls) and cls.__dataclass_fields__["prompt"].default is MISSING:
+        raise ParameterError(
+            "There is no prompt. Nothing was sent.", field="prompt", hint='gen302 run "a paper lantern", or - for stdin'
+        )
+    for option, fields in _FIELDS.items():
+        given = getattr(options, option)
+        if given is None:
+            continue
+        name = _field(cls, fields, f"--{option.replace('_', '-')}")
+        many = isinstance(given, list) and not _is_many(cls, name)
+        if many and len(given) > 1:
+            raise ParameterError(f"{cls.__name__} takes one {name}. Nothing was sent.", field=name)
+        values[name] = given[0] if many else given
+    for name, value in typed(cls, settings).items():
+        if name in values:
+            raise ParameterError(f"{name} is given twice, the second time by --set. Nothing was sent.", field=name)
+        values[name] = value
+    if options.extra:
+        values["extra"] = _extra(options.extra)
+    return cls(**values)
+
+
+def prompt(words: Sequence[str]) -> str | None:
+    """The prompt: words, "-" for stdin, "@FILE"; None when there is none."""
+    if not words:
+        return None
+    if list(words) == ["-"]:
+        return _decoded(sys.stdin.buffer.read(), "stdin")
+    if len(words) == 1 and words[0].startswith("@") and len(words[0]) > 1:
+        path = Path(words[0][1:]).expanduser()
+        try:
+            return _decoded(path.read_bytes(), str(path))
+        except OSError as problem:
+            raise ParameterError(
+                f"The prompt file {path} cannot be read: {problem.strerror}. Nothing was sent.",
+                field="prompt",
+                hint="A prompt that begins with @ itself can come from stdin: -",
+            ) from None
+    return " ".join(words)
+
+
+def _decoded(content: bytes, where: str) -> str:
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return content.decode(encoding).strip()
+    except UnicodeDecodeError:
+        raise ParameterError(f"The prompt from {where} is not UTF-8 text. Nothing was sent.", field="prompt") from None
+
+
+def _class(options: Namespace, connection: Connection, wanted: Sequence[str]) -> type[Request]:
+    """The class --op names; else video where an option or the chosen provider says so; the family's own for --set."""
+    if options.op is not None:
+        return operation_class(connection.default().family, options.op)
+    generic: type[ImageRequest | VideoRequest] = ImageRequest
+    if any(getattr(options, name) is not None for name in _VIDEO):
+        generic = VideoRequest
+    elif options.provider is not None:
+        kinds = {entry.request.kind for entry in connection.default().family.operations}
+        generic = VideoRequest if "video" in kinds and "image" not in kinds else ImageRequest
+    if set(wanted) <= set(_names(generic)):
+        return generic
+    family = connection.serving(generic(prompt="")).family
+    own = [entry.request for entry in family.operations if issubclass(entry.request, generic)]
+    fitting = [cls for cls in own if set(wanted) <= set(_names(cls))]
+    return fitting[0] if fitting else own[0] if own else generic
+
+
+def operation_class(family: Family, name: str) -> type[Request]:
+    """The request class of an operation a person can ask for. Raises ParameterError with the nearest name."""
+    known = {entry.name: entry.request for entry in family.operations if not issubclass(entry.request, ActionRequest)}
+    if name in known:
+        return known[name]
+    if family.operation(name) is not None:
+        raise ParameterError(
+            f"{name} is pressed on a finished job. Nothing was sent.", field="op", hint="gen302 act JOB ACTION"
+        )
+    near = get_close_matches(name, known, 1)
+    raise ParameterError(
+        f"{family.name} has no operation {name!r}{f'; did you mean {near[0]!r}?' if near else '.'} "
+        f"It has: {', '.join(known)}. Nothing was sent.",
+        field="op",
+    )
+
+
+def _names(cls: type[Request]) -> list[str]:
+    """The fields a caller may set."""
+    return [name for name in cls.__dataclass_fields__ if name not in _OWN]
+
+
+def _field(cls: type[Request], fields: Iterable[str], what: str) -> str:
+    known = _names(cls)
+    for name in fields:
+        if name in known:
+            return name
+    raise ParameterError(
+        f"{cls.__name__} takes no {what.removeprefix('a ')}; it takes: {', '.join(known)}. Nothing was sent.",
+        field=next(iter(fields)),
+    )
+
+
+def typed(cls: type[Request], settings: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """The fields of --set with values of the types the class declares. Raises ParameterError."""
+    known = _names(cls)
+    values: dict[str, Any] = {}
+    for name, text in settings:
+        name = name.replace("-", "_")
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            raise ParameterError(
+                f"{cls.__name__} has no field {name!r}{f'; did you mean {near[0]!r}?' if near else '.'} "
+                f"It has: {', '.join(known)}. Nothing was sent.",
+                field=name,
+            )
+        if _is_many(cls, name):
+            values[name] = (*values.get(name, ()), *_entries(text))
+        elif name in values:
+            raise ParameterError(f"{name} is set twice. Nothing was sent.", field=name)
+        else:
+            values[name] = _value(name, text, _kinds(cls, name))
+    return values
+
+
+def _entries(text: str) -> tuple[Any, ...]:
+    if text.startswith("["):
+        found = _json(text, "a list")
+        return tuple(found) if isinstance(found, list) else (text,)
+    return (text,)
+
+
+def _is_many(cls: type[Request], name: str) -> bool:
+    return any(typing.get_origin(kind) is tuple for kind in _kinds(cls, name)) and str not in _kinds(cls, name)
+
+
+def _kinds(cls: type[Request], name: str) -> list[Any]:
+    """The types a field may have, by its annotation; text where a plugin's annotation cannot be read."""
+    try:
+        hint = typing.get_type_hints(cls)[name]
+    except NameError:
+        return [str]
+    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    return [kind for kind in (typing.get_args(hint) if union else (hint,)) if kind is not type(None)]
+
+
+def _value(name: str, text: str, kinds: Sequence[Any]) -> Any:
+    def refuse(expected: str) -> ParameterError:
+        return ParameterError(f"--set {name}={text}: expected {expected}. Nothing was sent.", field=name)
+
+    if str in kinds:
+        return text
+    if bool in kinds:
+        if text.lower() not in _WORDS:
+            raise refuse("true or false")
+        return _WORDS[text.lower()]
+    for kind, expected in ((int, "a whole number"), (float, "a number")):
+        if kind in kinds and (kind is float or float not in kinds):
+            try:
+                return kind(text)
+            except ValueError:
+                raise refuse(expected) from None
+    return _json(text, f"the value of {name}")
+
+
+def pairs(given: Sequence[str] | None, shape: str) -> list[tuple[str, str]]:
+    """NAME=VALUE options as (name, text). Raises ParameterError."""
+    found = []
+    for entry in given or ():
+        name, mark, value = entry.partition("=")
+        if not mark or not name.strip():
+            raise ParameterError(f"{entry!r} is not {shape}. Nothing was sent.")
+        found.append((name.strip(), value))
+    return found
+
+
+def _extra(given: Sequence[str]) -> dict[str, Any]:
+    return {name: _json(value, f"--extra {name}") for name, value in pairs(given, "--extra NAME=JSON")}
+
+
+def _json(text: str, what: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ParameterError(
+            f"{what} is no JSON: {text[:80]!r}. Text needs its quotes: NAME='\"text\"'. Nothing was sent.",
+            field="extra",
+        ) from None

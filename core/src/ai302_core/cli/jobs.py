@@ -1,0 +1,265 @@
+"""The verb jobs: list, show, resume, adopt, reconcile. Listing and showing open the ledger and nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ai302_core import _sqlite, config
+from ai302_core.errors import ParameterError
+from ai302_core.jobs import Job, Status
+from ai302_core.ledger import Ledger, named
+
+from . import _options, _table, _verdict
+from ._options import Parser
+from ._session import Session, execute
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from ai302_core.ledger import FileRecord
+
+_SINCE = re.compile(r"(\d+)([smhdw])")
+_INNER = ("type", "task", "values", "needs")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def perform(verb: str, arguments: Sequence[str]) -> int:
+    """Do `jobs` or one of its own verbs; the exit code."""
+    words = list(arguments)
+    inner = words.pop(0) if words and not words[0].startswith("-") else "list"
+    if inner not in _WORK:
+        return execute(verb, _list_parser(), _unknown(inner), [])
+    parser, work = _WORK[inner]
+    return execute(verb if inner in ("list", "show") else f"jobs {inner}", parser(), work, words)
+
+
+def _unknown(word: str) -> Any:
+    def work(session: Session) -> int:
+        raise ParameterError(f"There is no `jobs {word}`.", hint=f"gen302 jobs {'|'.join(_WORK)}")
+
+    return work
+
+
+def _list_parser() -> Parser:
+    parser = Parser(
+        "jobs list",
+        "The jobs of this computer, newest first. Also: gen302 jobs show|resume|adopt|reconcile --help",
+        (
+            "gen302 jobs",
+            "gen302 jobs list --status running --status queued --since 2h",
+            "gen302 jobs list --text lantern --json",
+        ),
+    )
+    known = ", ".join(status.value for status in Status)
+    parser.add_argument("--status", metavar="S", action="append", default=[], help=known)
+    parser.add_argument("--since", metavar="WHEN", help="2h, 3d, or a moment such as 2026-11-21T08:00")
+    parser.add_argument("--text", metavar="WORDS", type=_options.text, default="", help="in what was asked")
+    parser.add_argument("--limit", metavar="N", type=int, help="at most so many")
+    _options.common(parser)
+    return parser
+
+
+def _show_parser() -> Parser:
+    parser = Parser("jobs show", "Everything the ledger knows of a job.", ("gen302 jobs show last",))
+    parser.add_argument("job", metavar="JOB", help=_options.JOB)
+    _options.common(parser)
+    return parser
+
+
+def _resume_parser() -> Parser:
+    parser = Parser(
+        "jobs resume",
+        "Finish every open job nobody else follows, and fetch files that are missing. Pays for nothing.",
+        ("gen302 jobs resume", "gen302 jobs resume -o pictures"),
+    )
+    parser.add_argument("-o", "--out", metavar="DIR|TEMPLATE", help="for all of them; else where each submit said")
+    _options.common(parser)
+    return parser
+
+
+def _adopt_parser() -> Parser:
+    parser = Parser(
+        "jobs adopt",
+        "Take up a task that another tool started, by the gateway's task id. Free.",
+        ("gen302 jobs adopt 1320098173412546", "gen302 jobs adopt 1320098173412546 --op video -p hero"),
+    )
+    parser.add_argument("task", metavar="TASK-ID", type=_options.text)
+    parser.add_argument("--op", metavar="NAME", type=_options.text, help="the operation that started it")
+    _options.common(parser)
+    return parser
+
+
+def _reconcile_parser() -> Parser:
+    parser = Parser(
+        "jobs reconcile",
+        "Settle an unconfirmed job, whose submit was never answered. Look at the service's own history first.",
+        (
+            "gen302 jobs reconcile k3v9 --found 1320098173412546",
+            "gen302 jobs reconcile k3v9 --abandon",
+        ),
+    )
+    parser.add_argument("job", metavar="JOB", help=_options.JOB)
+    how = parser.add_mutually_exclusive_group(required=True)
+    how.add_argument("--found", metavar="TASK-ID", type=_options.text, help="it was accepted as this task; free")
+    how.add_argument("--resubmit", action="store_true", help="it is not there: buy it again; twice, if it is after all")
+    how.add_argument("--abandon", action="store_true", help="give it up; it may have been billed all the same")
+    _options.common(parser)
+    return parser
+
+
+def _list(session: Session) -> int:
+    options = session.options
+    known = {status.value for status in Status}
+    for word in options.status:
+        if word not in known:
+            raise ParameterError(f"There is no status {word!r}; there are: {', '.join(sorted(known))}.", field="status")
+    since = None if options.since is None else _moment(options.since)
+    ledger = _opened(options)
+    found = ledger.jobs(
+        status=[Status(word) for word in options.status], since=since, text=options.text, limit=options.limit
+    )
+    if session.output.as_json:
+        for job in found:
+            session.output.record(job.to_dict())
+        return 0
+    show_list(session, found)
+    if not found:
+        session.output.say("No job yet." if not (options.status or options.since or options.text) else "No such job.")
+    return 0
+
+
+def _opened(options: Namespace) -> Ledger:
+    """The ledger and nothing else: no configuration is validated for looking at it."""
+    return _sqlite.open_ledger(config.find_ledger(options.config), data_dir=config.data_dir())
+
+
+def _now() -> datetime:
+    from ai302_core import _http
+
+    return _http.now()
+
+
+def _moment(text: str) -> datetime:
+    match = _SINCE.fullmatch(text)
+    if match:
+        return _now() - timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ParameterError(f"--since {text}: expected 2h, 3d, or 2026-11-21T08:00.", field="since") from None
+    return (moment if moment.tzinfo else moment.astimezone()).astimezone(UTC)
+
+
+def show_list(session: Session, found: Sequence[Job]) -> None:
+    """The table of jobs on stdout."""
+    if not found:
+        return
+    moment = _now()
+    rows = [("ID", "STATUS", "PROVIDER/OPERATION", "AGE", "PROMPT")]
+    for job in found:
+        where = f"{job.provider}/{job.operation}"
+        rows.append((job.id, job.status.value, where, _age((moment - job.created_at).total_seconds()), excerpt(job)))
+    for line in _table.lines(rows):
+        session.output.data(line)
+
+
+def _age(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{max(0, int(seconds))} s"
+
+
+def excerpt(job: Job) -> str:
+    """What was asked, on one line."""
+    request = job.request
+    values: Any = getattr(request, "values", None) or {}
+    said = [getattr(request, name, None) or values.get(name) for name in ("action", "prompt")]
+    return " ".join(" ".join(str(part) for part in said if part).split())
+
+
+def _show(session: Session) -> int:
+    ledger = _opened(session.options)
+    job = session.job = named(ledger, session.options.job)
+    files = ledger.files(job.id)
+    if session.output.as_json:
+        session.output.record(_verdict.document(job, [Path(file.path) for file in files], None, 0))
+        return 0
+    session.output.data("\n".join(f"{name + ':':<13}{value}" for name, value in _told(job, files) if value))
+    return 0
+
+
+def _told(job: Job, files: Sequence[FileRecord]) -> list[tuple[str, str]]:
+    times = [("asked", job.created_at), ("submitted", job.submitted_at), ("finished", job.finished_at)]
+    percent = "" if job.progress is None or job.status.settled else f" {job.progress:.0%}"
+    request = {} if job.request is None else job.request.to_json()
+    return [
+        ("id", job.id),
+        ("key", f"{job.key or ''}{f' (attempt {job.attempt})' if job.attempt > 1 else ''}"),
+        ("status", f"{job.status}{percent}"),
+        ("message", job.message),
+        ("provider", f"{job.provider} ({job.family} {job.operation}, gateway {job.gateway}, {job.base_url})"),
+        ("sandbox", "no money was spent" if job.sandbox else ""),
+        ("billed", job.billed),
+        ("task", job.remote_id or ""),
+        ("request id", job.request_id or ""),
+        ("parent", job.parent or ""),
+        *((name, "" if at is None else f"{at.astimezone():%Y-%m-%d %H:%M:%S}") for name, at in times),
+        *((f"  {name}", str(value)) for name, value in request.items() if name not in _INNER),
+        *(("note", notice.message) for notice in job.warnings),
+        *((asset.role, asset.url or asset.text or "") for asset in job.assets),
+        *(("file", file.path) for file in files),
+        ("actions", ", ".join(action.name for action in job.actions)),
+        ("needs", ", ".join(job.needs)),
+    ]
+
+
+def _resume(session: Session) -> int:
+    codes: list[int] = []
+    for outcome in session.provider.resume(_options.destination(session.options)):
+        if outcome.job is not None:
+            session.output.say(f"{outcome.job.id} {outcome.job.status}")
+        codes.append(session.tell(outcome.job, outcome.files, outcome.error))
+    if not codes:
+        session.output.say("There is nothing to resume.")
+    return next((code for code in codes if code), _verdict.OK)
+
+
+def _adopt(session: Session) -> int:
+    return _taken(session, session.provider.adopt(session.options.task, session.options.op))
+
+
+def _reconcile(session: Session) -> int:
+    options = session.options
+    job = session.job = session.provider.job(options.job)
+    with session.pays():
+        after = session.provider.reconcile(
+            job, remote_id=options.found, resubmit=options.resubmit, abandon=options.abandon
+        )
+    return _taken(session, after)
+
+
+def _taken(session: Session, job: Job) -> int:
+    session.job = job
+    code = session.tell(job)
+    session.output.say(f"{job.id} is {job.status}.")
+    if not session.output.as_json:
+        session.output.data(job.id)
+    if not job.status.settled:
+        session.output.say(f"Next: gen302 wait {job.id}")
+    elif job.status is Status.SUCCEEDED:
+        session.output.say(f"Next: gen302 save {job.id}")
+    return code
+
+
+_WORK = {
+    "list": (_list_parser, _list),
+    "show": (_show_parser, _show),
+    "resume": (_resume_parser, _resume),
+    "adopt": (_adopt_parser, _adopt),
+    "reconcile": (_reconcile_parser, _reconcile),
+}

@@ -1,0 +1,235 @@
+"""The verbs that pay: run, submit, act."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ai302_core import _acting, _flows, _outcomes
+from ai302_core.jobs import Job, Preview, Result
+
+from . import _options, _requests
+from ._options import Parser
+from ._progress import Watching, watching
+from ._session import Session, execute
+
+SENDING = "sending; Ctrl-C is held until the answer is here"
+
+
+def perform(verb: str, arguments: Sequence[str]) -> int:
+    """Do one of this module's verbs; the exit code."""
+    work = {"run": _run, "submit": _submit, "act": _act}[verb]
+    return execute(verb, _PARSERS[verb](), work, arguments)
+
+
+def _run_parser() -> Parser:
+    parser = Parser(
+        "run",
+        "Buy, wait, save the files.",
+        (
+            'gen302 run "a paper lantern over a canal" --ar 3:2 -o pictures',
+            'gen302 run "make it night" --image lantern.png -o "{date}/{id}-{n}" --key lantern-night',
+            "gen302 run --op describe --image lantern.png",
+            "gen302 run @prompt.txt --dry-run",
+        ),
+    )
+    _asking(parser)
+    _options.saving(parser)
+    parser.add_argument("--timeout", metavar="S", type=_options.seconds, help="seconds to wait for the files")
+    _options.common(parser)
+    return parser
+
+
+def _submit_parser() -> Parser:
+    parser = Parser(
+        "submit",
+        "Buy, and return as soon as it is accepted. The job's id is on stdout.",
+        (
+            'gen302 submit "a paper lantern" --key lantern -o pictures',
+            "echo a paper lantern | gen302 submit - --json",
+            "gen302 wait last",
+        ),
+    )
+    _asking(parser)
+    parser.add_argument("-o", "--out", metavar="DIR|TEMPLATE", help="where a later wait or resume puts the files")
+    parser.add_argument(
+        "--timeout", metavar="S", type=_options.seconds, default=60.0, help="seconds to wait for a busy gateway"
+    )
+    _options.common(parser)
+    return parser
+
+
+def _asking(parser: Parser) -> None:
+    parser.add_argument("prompt", metavar="PROMPT", nargs="*", type=_options.text, help=_options.PROMPT)
+    _options.request(parser)
+    _options.intention(parser)
+
+
+def _act_parser() -> Parser:
+    parser = Parser(
+        "act",
+        "Press a button of a finished job, or answer one that waits for input; wait, save the files.",
+        (
+            "gen302 jobs show last            (lists the actions it offers)",
+            "gen302 act last upscale-2 -o pictures",
+            "gen302 act k3v9 vary-region --mask mask.png --prompt 'a red door'",
+            "gen302 act last continue --prompt 'a wider view'",
+        ),
+    )
+    parser.add_argument("job", metavar="JOB", help=_options.JOB)
+    parser.add_argument("action", metavar="ACTION", type=_options.text, help='a name or label: "upscale-2", "U2"')
+    parser.add_argument("--prompt", metavar="TEXT", type=_options.text, help="new words, where the action takes them")
+    parser.add_argument("--mask", metavar="FILE", help="white = repaint")
+    _options.fields(parser)
+    parser.add_argument("--key", metavar="K", type=_options.text, help="your name for it: never paid twice")
+    parser.add_argument("--no-wait", action="store_true", help="return as soon as it is accepted")
+    parser.add_argument("--timeout", metavar="S", type=_options.seconds, help="seconds to wait for the files")
+    _options.saving(parser)
+    _options.common(parser)
+    return parser
+
+
+_PARSERS = {"run": _run_parser, "submit": _submit_parser, "act": _act_parser}
+
+
+def _run(session: Session) -> int:
+    options = session.options
+    request = _requests.request_of(options, session.connection)
+    if options.dry_run:
+        return _preview(session, session.provider.dry_run(request, lenient=options.lenient))
+    out = _options.absolute(options.out or ".")
+    with watching(session) as watch:
+        watch.stage(SENDING)
+        with session.pays():
+            session.job = session.provider.submit(
+                request, key=options.key, again=options.again, lenient=options.lenient, save_to=out
+            )
+        return finish(session, session.job, watch, out)
+
+
+def _submit(session: Session) -> int:
+    options = session.options
+    request = _requests.request_of(options, session.connection)
+    if options.dry_run:
+        return _preview(session, session.provider.dry_run(request, lenient=options.lenient))
+    out = _options.destination(options)
+    with watching(session) as watch:
+        watch.stage(SENDING)
+        with session.pays():
+            session.job = session.provider.submit(
+                request, key=options.key, again=options.again, lenient=options.lenient, timeout=options.timeout,
+                save_to=out,
+            )  # fmt: skip
+    return accepted(session, session.job)
+
+
+def _act(session: Session) -> int:
+    options = session.options
+    parent = session.provider.job(options.job)
+    fields = _answers(session, parent)
+    out = _options.absolute(options.out or ".")
+    with watching(session) as watch:
+        watch.stage(SENDING)
+        with session.pays():
+            session.job = session.provider.act(parent, options.action, key=options.key, **fields)
+        if not options.no_wait or options.out is not None:
+            session.connection.ledger.set_destination(session.job.id, out)
+        if not options.no_wait:
+            return finish(session, session.job, watch, out)
+    return accepted(session, session.job)
+
+
+def _answers(session: Session, job: Job) -> dict[str, Any]:
+    """The fields of a press, those of --set typed by the request of the action's operation."""
+    options = session.options
+    settings = _requests.pairs(options.set, "--set FIELD=VALUE")
+    fields: dict[str, Any] = {}
+    if settings:
+        operation = session.connection.owning(job).operation(_acting.chosen(job, options.action).operation)
+        if operation is not None:
+            fields = _requests.typed(operation.request, settings)
+    for name in ("prompt", "mask"):
+        if getattr(options, name) is not None:
+            fields[name] = getattr(options, name)
+    return fields
+
+
+def accepted(session: Session, job: Job) -> int:
+    """Tell that a job was accepted: its id is the data."""
+    code = session.tell(job)
+    if not session.output.as_json:
+        session.output.data(job.id)
+    session.output.say(f"Next: gen302 wait {job.id}" if not job.status.settled else f"Next: gen302 save {job.id}")
+    return code
+
+
+def finish(session: Session, job: Job, watch: Watching, out: str | None) -> int:
+    """Wait for a job, save its files where `out` says (None: nowhere), tell the outcome."""
+    watch(job)
+    result = session.provider.wait(job, timeout=session.options.timeout, on_update=_kept(session, watch))
+    session.job = result.job
+    if job.status is not result.job.status:
+        watch(result.job)
+    if out is not None:
+        watch.stage("saving")
+        result = saved(session, result, out)
+    return told(session, result)
+
+
+def _kept(session: Session, watch: Watching) -> Any:
+    def update(job: Job) -> None:
+        session.job = job
+        watch(job)
+
+    return update
+
+
+def saved(session: Session, result: Result, out: str | None) -> Result:
+    """The result with its files on disk; None: where the intent said. Raises DownloadError."""
+    options = session.options
+    account = session.connection.owning(result.job)
+    flow = _flows.save(
+        result.job,
+        out,
+        roles=getattr(options, "only", None),
+        sidecar=not getattr(options, "no_sidecar", False),
+    )
+    files, notices = session.connection.driver(account).run(flow)
+    return _outcomes.saved(result, files, notices)
+
+
+def told(session: Session, result: Result) -> int:
+    """Tell a result; texts are for the person as well."""
+    for text in result.texts:
+        session.output.say(text)
+    if result.job.sandbox:
+        session.output.say("From the sandbox: no money was spent.")
+    return session.tell(result.job, [Path(path) for path in result.files])
+
+
+def _preview(session: Session, preview: Preview) -> int:
+    headers = dict(preview.headers)
+    if session.output.as_json:
+        shown = {"method": preview.method, "url": preview.url, "headers": headers, "body": preview.body}
+        return session.tell(None, request=shown)
+    lines = [f"{preview.method} {preview.url}", *(f"{name}: {value}" for name, value in headers.items())]
+    session.output.data("\n".join(lines))
+    if preview.body is not None:
+        session.output.data("\n" + json.dumps(_short(preview.body), ensure_ascii=False, indent=2))
+    for notice in preview.warnings:
+        session.output.say(f"note: {notice.message}")
+    session.output.say("Nothing was sent.")
+    return 0
+
+
+def _short(body: Any) -> Any:
+    """The body with picture content cut short: a person reads this; --json has it whole."""
+    if isinstance(body, dict):
+        return {name: _short(value) for name, value in body.items()}
+    if isinstance(body, list):
+        return [_short(value) for value in body]
+    if isinstance(body, str) and body.startswith("data:") and len(body) > 100:
+        return f"{body[:60]}... ({len(body)} characters)"
+    return body

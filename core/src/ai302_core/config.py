@@ -1,0 +1,296 @@
+"""Settings from `gen302.toml`, environment and arguments: named providers, and which of them serves a request.
+
+pydantic is imported by `load_settings` and `schema_json` alone: what only needs the ledger stays light.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import registry
+from ._keys import COMMON_KEYS, SecretKey, key_for, normalise_base_url, sandbox_address
+from ._layers import CONFIG_NAME, Layer, config_dir, data_dir, find, layers, search_paths
+from ._settings import (
+    Budget,
+    GatewaySettings,
+    LimitSettings,
+    PollSettings,
+    ProviderSettings,
+    Settings,
+    TimeoutSettings,
+)
+from ._showing import show
+from .errors import ConfigError
+
+if TYPE_CHECKING:
+    from ._validation import Configuration, ProviderTable
+
+__all__ = [
+    "COMMON_KEYS",
+    "CONFIG_NAME",
+    "Budget",
+    "GatewaySettings",
+    "LimitSettings",
+    "PollSettings",
+    "ProviderSettings",
+    "SecretKey",
+    "Settings",
+    "TimeoutSettings",
+    "config_dir",
+    "data_dir",
+    "find_ledger",
+    "key_for",
+    "ledger_url",
+    "load_settings",
+    "normalise_base_url",
+    "pick_provider",
+    "schema_json",
+    "search_paths",
+    "show",
+]
+
+Config = str | os.PathLike[str] | Mapping[str, Any]
+
+
+def load_settings(
+    config: Config | None = None,
+    *,
+    budget: Mapping[str, Any] | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Settings:
+    """The merged settings: arguments over GEN302_ variables over the project's file over the user's.
+
+    config  a file or a mapping instead of the files found by the usual search
+    budget  over any configured one, such as {"max_jobs": 20, "per": "day"}
+    env     instead of the process's environment; cwd instead of its folder
+
+    Raises ConfigError with file, line and the nearest known key; never with a value.
+    """
+    from ._validation import validated
+
+    env = os.environ if env is None else env
+    found = layers(config, arguments={"budget": budget} if budget is not None else None, env=env, cwd=cwd)
+    found = [_joined_names(layer) for layer in found]
+    checked = validated(found)
+    origins = {path: find(found, path) for layer in found for path in layer.origins}
+    return Settings(
+        default=_default(checked),
+        providers={name: _provider(found, name, table, checked) for name, table in checked.providers.items()},
+        aliases={name: tuple(map(_joined, members)) for name, members in checked.aliases.items()},
+        budget=None if checked.budget is None else Budget(**checked.budget.model_dump()),
+        gateways={
+            name: GatewaySettings(
+                like=table.like,
+                base_url=_address(found, ("gateways", name, "base_url"), table.base_url),
+                auth=table.auth,
+                values=table.values,
+                lacks=None if table.lacks is None else tuple(table.lacks),
+            )
+            for name, table in checked.gateways.items()
+        },
+        ledger=checked.ledger,
+        sandbox=_sandbox(env),
+        sources=tuple(layer.name for layer in found if layer.data),
+        origins=origins,
+    )
+
+
+def _joined(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _joined_names(layer: Layer) -> Layer:
+    """The layer with `-` read as `_` in the names of providers and aliases."""
+    data = dict(layer.data)
+    for table in ("providers", "aliases"):
+        entries = data.get(table)
+        if isinstance(entries, dict):
+            data[table] = {}
+            for name, entry in entries.items():
+                if _joined(name) in data[table]:
+                    raise ConfigError(
+                        f"{layer.origins.get((table, name), layer.name)}: {name!r} in [{table}] is there twice: "
+                        "- is read as _. Nothing was sent."
+                    )
+                data[table][_joined(name)] = entry
+    origins = {
+        (path[0], _joined(path[1]), *path[2:]) if path[0] in ("providers", "aliases") and len(path) > 1 else path: place
+        for path, place in layer.origins.items()
+    }
+    return Layer(layer.name, data, origins)
+
+
+def _default(checked: Configuration) -> str | dict[str, str] | None:
+    if checked.default is None or isinstance(checked.default, str):
+        return None if checked.default is None else _joined(checked.default)
+    return {kind: _joined(name) for kind, name in checked.default.model_dump(exclude_none=True).items()}
+
+
+def _provider(found: Sequence[Layer], name: str, table: ProviderTable, checked: Configuration) -> ProviderSettings:
+    path = ("providers", name)
+    if table.poll.initial is not None and table.poll.maximum is not None and table.poll.maximum < table.poll.initial:
+        raise ConfigError(
+            f"{find(found, (*path, 'poll', 'maximum'))}: `maximum` in [providers.{name}.poll] is below `initial`. "
+            "Nothing was sent."
+        )
+    withheld = _withheld(found, name, table, checked)
+    return ProviderSettings(
+        family=table.family,
+        gateway=table.gateway,
+        base_url=_address(found, (*path, "base_url"), table.base_url),
+        api_key_env=None if withheld else table.api_key_env,
+        plugin=table.plugin,
+        defaults=table.defaults,
+        timeouts=TimeoutSettings(**table.timeouts.model_dump()),
+        poll=PollSettings(**table.poll.model_dump()),
+        limits=LimitSettings(**table.limits.model_dump()),
+        withheld=withheld,
+    )
+
+
+def _withheld(found: Sequence[Layer], name: str, table: ProviderTable, checked: Configuration) -> str:
+    """Why the provider's own key stays at home: a stronger source than the one that names it moved the address.
+
+    Else a `gen302.toml` in a folder from somebody else could send the user's keys wherever it likes.
+    """
+    owner = _strength(found, ("providers", name, "api_key_env"))
+    if table.api_key_env is None or owner is None:
+        return ""
+    decisive = [("providers", name, key) for key in ("base_url", "gateway", "family")]
+    if table.gateway in checked.gateways:
+        decisive += [("gateways", table.gateway, key) for key in ("base_url", "like", "auth")]
+    for path in decisive:
+        if _value(found, path) != _value(found[owner:], path):
+            return (
+                f"{table.api_key_env} was named for another address (in {found[owner].name}), "
+                f"and {find(found, path)} changed `{path[-1]}`"
+            )
+    return ""
+
+
+def _strength(found: Sequence[Layer], path: tuple[str, ...]) -> int | None:
+    """The number of the strongest layer that says something at `path`."""
+    return next((number for number, layer in enumerate(found) if _value([layer], path) is not None), None)
+
+
+def _value(found: Sequence[Layer], path: tuple[str, ...]) -> Any:
+    for layer in found:
+        value: Any = layer.data
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        if value is not None:
+            return value
+    return None
+
+
+def _address(found: Sequence[Layer], path: tuple[str, ...], url: str | None) -> str | None:
+    if url is None:
+        return None
+    try:
+        return normalise_base_url(url)
+    except ConfigError as problem:
+        raise ConfigError(f"{find(found, path)}: {problem.message}", hint=problem.hint) from None
+
+
+def _sandbox(env: Mapping[str, str]) -> str | None:
+    url = env.get("GEN302_SANDBOX")
+    return sandbox_address(url) if url else None
+
+
+def ledger_url(settings: Settings, ledger: str | None = None) -> str | None:
+    """The URL of the ledger to use: the argument, else the configured one; None is the user's own.
+
+    Under GEN302_SANDBOX another file beside it, so that no sandbox job ever answers a live order.
+    """
+    return _ledger(ledger or settings.ledger, sandbox=settings.sandbox is not None)
+
+
+def find_ledger(
+    config: Config | None = None, *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> str | None:
+    """`ledger_url` of what `load_settings` would find, without importing pydantic or checking the rest."""
+    env = os.environ if env is None else env
+    found = layers(config, env=env, cwd=cwd)
+    ledger = next((layer.data["ledger"] for layer in found if "ledger" in layer.data), None)
+    if ledger is not None and not isinstance(ledger, str):
+        raise ConfigError(f"{find(found, ('ledger',))}: `ledger`: expected text. Nothing was sent.")
+    return _ledger(ledger, sandbox=_sandbox(env) is not None)
+
+
+def _ledger(url: str | None, *, sandbox: bool) -> str | None:
+    if not sandbox or url in ("off", ":memory:"):
+        return url
+    if url is not None and url.startswith("sqlite:///"):
+        path = Path(url.removeprefix("sqlite:///"))
+        return f"sqlite:///{path.with_stem(path.stem + '-sandbox').as_posix()}"
+    return f"sqlite:///{(data_dir() / 'ledger-sandbox.db').as_posix()}"
+
+
+def pick_provider(
+    settings: Settings,
+    name: str | None,
+    kind: str | None,
+    installed: Sequence[str],
+    *,
+    serves: Callable[[str, str], bool] = registry.serves,
+) -> str:
+    """The provider that serves a request of `kind` ("image", "video", None: unknown).
+
+    The one named, or the first of that alias; else the default; else the only one configured; else, with none
+    configured, the only installed family that serves the kind. An installed family's name stands for a provider of it.
+    Raises ConfigError with the candidates and the line to add.
+
+    serves  (family, kind) -> whether it does; asked only when several families are installed
+    """
+    chosen = name or (settings.default if isinstance(settings.default, str) else None)
+    if chosen is None and isinstance(settings.default, Mapping):
+        named = set(settings.default.values())
+        chosen = settings.default.get(kind or "") or (named.pop() if kind is None and len(named) == 1 else None)
+    if chosen is not None:
+        return _known(settings, chosen, installed)
+    candidates, what = list(settings.providers), "configured provider"
+    if not candidates:
+        candidates, what = list(dict.fromkeys(installed)), "installed family"
+        if kind and len(candidates) > 1:
+            candidates = [family for family in candidates if serves(family, kind)]
+            if not candidates:
+                raise ConfigError(
+                    f"No installed family serves {kind} requests; installed are {', '.join(installed)}. "
+                    "Nothing was sent.",
+                    hint="Install the distribution of one that does; gen302 plugins lists what is there.",
+                )
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        raise ConfigError(
+            f"Which {what}{f' for {kind} requests' if kind else ''}? There are {', '.join(candidates)}. "
+            "Nothing was sent.",
+            hint=f'Name one, or add to gen302.toml: default = "{candidates[0]}"',
+        )
+    raise ConfigError(
+        "No provider is configured and no family is installed. Nothing was sent.",
+        hint="Install a family's distribution, such as ai302-midjourney, beside ai302-core.",
+    )
+
+
+def _known(settings: Settings, name: str, installed: Sequence[str]) -> str:
+    key = _joined(name)
+    if key in settings.providers or (key in installed and key not in settings.aliases):
+        return key
+    if key in settings.aliases:
+        first = settings.aliases[key][0]
+        if first in settings.providers or first in installed:
+            return first
+        raise settings.unknown(first, list(installed))
+    raise settings.unknown(name, list(installed))
+
+
+def schema_json() -> dict[str, Any]:
+    """The JSON schema of `gen302.toml`, for editors."""
+    from ._validation import Configuration
+
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Configuration.model_json_schema()}

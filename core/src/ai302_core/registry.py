@@ -1,0 +1,79 @@
+"""Plugins: listed without importing any, loaded one by one and remembered, reported from a process of their own."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from ._installed import GROUP, Installed, canonical, installed
+from ._loading import Plugin, load_one
+from ._probing import PluginReport, report
+from .errors import PluginError
+
+if TYPE_CHECKING:
+    from .family import Family
+
+__all__ = ["GROUP", "Installed", "Plugin", "PluginReport", "installed", "load", "load_plugin", "report", "serves"]
+
+_loaded: dict[Installed, Plugin] = {}
+_lock = threading.RLock()
+
+
+def load(name: str, *, choice: str | None = None) -> Family:
+    """The family of that name: imports its plugin and no other, checks it, and remembers it.
+
+    choice  the distribution to take it from, where several offer it
+
+    Raises PluginError with the distribution, what is wrong, and what to do; that plugin alone is unusable.
+    """
+    return load_plugin(name, choice=choice).family
+
+
+def load_plugin(name: str, *, choice: str | None = None) -> Plugin:
+    """As `load`, with the plugin's other hooks."""
+    entry = _chosen(name, choice)
+    with _lock:
+        if entry not in _loaded:
+            _loaded[entry] = load_one(entry)
+        return _loaded[entry]
+
+
+def serves(name: str, kind: str) -> bool:
+    """Whether the installed family has an operation for this kind of request ("image", "video"); a broken one: no."""
+    try:
+        return any(operation.request.kind == kind for operation in load(name).operations)
+    except PluginError:
+        return False
+
+
+def _chosen(name: str, choice: str | None) -> Installed:
+    everything = installed()
+    offers = [entry for entry in everything if entry.name == name]
+    if not offers:
+        names = list(dict.fromkeys(entry.name for entry in everything))
+        close = get_close_matches(name.replace("-", "_").lower(), names, n=1, cutoff=0.6)
+        raise PluginError(
+            f"No family {name!r} is installed{f' (did you mean {close[0]!r}?)' if close else ''}; "
+            f"installed: {', '.join(names) or 'none'}. Nothing was sent.",
+            hint=f"Install the distribution that brings {name!r} into this Python: {sys.executable}",
+        )
+    named = ", ".join(map(str, offers))
+    if choice is not None:
+        fitting = [entry for entry in offers if canonical(entry.distribution) == canonical(choice)]
+        if not fitting:
+            raise PluginError(
+                f"Family {name!r} shall come from {choice}, which does not offer it here; {named} does. "
+                "Nothing was sent.",
+                hint=f'plugin = "{offers[0].distribution}", or install {choice}',
+            )
+        return fitting[0]
+    if len(offers) > 1:
+        raise PluginError(
+            f"Family {name!r} is offered by {' and '.join(map(str, offers))}; which one is yours to say. "
+            "Nothing was sent.",
+            hint=f'Under the provider in gen302.toml: family = "{name}", plugin = "{offers[0].distribution}"; '
+            "or uninstall one.",
+        )
+    return offers[0]

@@ -1,0 +1,36 @@
+"""The local server that speaks the real wire formats, and the words with which a family says what its service answers.
+
+Everything a family's `ai302_sandbox` needs is in `__all__`. Importing this needs no extra; `serve` needs `[sandbox]`.
+"""
+
+from __future__ import annotations
+
+from .faults import FAULTS, Fault
+from .media import Look, clip, data_link, grid, picture_size, preview, tile
+from .running import RunningSandbox, serve
+from .vocabulary import Answer, Emulation, Handler, Incoming, Route, bearer, refusal_302ai
+from .world import Seen, Task, World
+
+__all__ = [
+    "FAULTS",
+    "Answer",
+    "Emulation",
+    "Fault",
+    "Handler",
+    "Incoming",
+    "Look",
+    "Route",
+    "RunningSandbox",
+    "Seen",
+    "Task",
+    "World",
+    "bearer",
+    "clip",
+    "data_link",
+    "grid",
+    "picture_size",
+    "preview",
+    "refusal_302ai",
+    "serve",
+    "tile",
+]

@@ -1,0 +1,123 @@
+"""The words with which a family says what its service answers: routes, what comes in, what goes out. No I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from .faults import Fault
+    from .world import World
+
+__all__ = ["Answer", "Emulation", "Handler", "Incoming", "Route", "bearer", "refusal_302ai"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incoming:
+    """One request as the sandbox received it.
+
+    path     percent-decoded, without the query
+    params   the values of the route's `{placeholders}`
+    headers  names in lower case
+    fault    what an armed fault wants this answer to be, if the route's `faults` names its kind
+    """
+
+    method: str
+    path: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    fault: Fault | None = None
+
+    def json(self) -> Any:
+        """The body as JSON data, or None when it is none."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+    def fault_is(self, kind: str) -> Fault | None:
+        """The fault, if one of this kind is to happen here."""
+        return self.fault if self.fault is not None and self.fault.kind == kind else None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back. `body` is JSON data, or bytes as they are, or None for an empty body."""
+
+    status: int = 200
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    media_type: str = "application/json"
+
+    def content(self) -> bytes:
+        """The body's bytes."""
+        if self.body is None:
+            return b""
+        if isinstance(self.body, bytes):
+            return self.body
+        return json.dumps(self.body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+Handler: TypeAlias = Callable[["World", Incoming], Answer]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One call of the service.
+
+    name     what fault scripts call it: "submit:imagine" (also matched by "submit"), "poll", "cancel", "download"
+    path     with `{placeholders}`, each one path segment
+    handler  (world, incoming) -> answer; runs at once, must not wait
+    faults   kinds of fault that the handler itself performs
+    keyless  a key in a request to it counts as a leak
+    """
+
+    name: str
+    method: str
+    path: str
+    handler: Handler
+    faults: tuple[str, ...] = ()
+    keyless: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Emulation:
+    """What the hook `ai302_sandbox` returns.
+
+    prices   rows of the price list: an operation, or a name of the family's -> PTC a call; what is not named is free
+    options  name -> default of everything a server can be told about this family
+    """
+
+    family: str
+    routes: tuple[Route, ...]
+    prices: Mapping[str, Decimal] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def bearer(incoming: Incoming) -> str | None:
+    """The key of `Authorization: Bearer …`, or None."""
+    scheme, _, key = incoming.headers.get("authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" and key.strip() else None
+
+
+_TEXTS = {
+    # (wire/302ai.md 1.6, 2026-11-21): meanings of the catalogue; the wording is ours
+    -10001: ("Invalid or missing API key", "缺少API-KEY或API-KEY无效", "APIキーがないか無効です"),
+    -10004: ("Insufficient balance", "余额不足", "残高不足"),
+    -10008: ("No channel available at the moment", "当前无可用模型", "利用できるモデルがありません"),
+    -10009: ("This API does not support the function", "此API不支持该功能", "このAPIはこの機能に対応していません"),
+    -10011: ("Invalid request", "请求无效", "無効なリクエスト"),
+    -10012: ("Hourly limit reached, try again later", "小时额度已用完", "1時間の上限に達しました"),
+}
+
+
+def refusal_302ai(status: int, code: int, **members: Any) -> Answer:
+    """302.AI's own error envelope (wire/302ai.md 1.6), the same for every family on its hosts."""
+    message, message_cn, message_jp = _TEXTS.get(code, ("Error", "错误", "エラー"))
+    error = {"err_code": code, "message": message, "message_cn": message_cn, "message_jp": message_jp}
+    return Answer(status, {"error": {**error, "type": "api_error", **members}})

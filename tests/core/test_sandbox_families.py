@@ -1,0 +1,74 @@
+"""The sandbox finds what installed families emulate; a broken one costs only itself, and nothing heavy comes early."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ai302_core.sandbox import serve
+
+GOOD = """
+def ai302_sandbox():
+    from ai302_core.sandbox import Answer, Emulation, Route
+    def look(world, incoming):
+        return Answer(200, dict(incoming.params))
+    route = Route(name="poll", method="GET", path="/acme/{id}", handler=look)
+    return Emulation(family="acme", routes=(route,))
+"""
+BROKEN = "raise RuntimeError('its licence ran out')\n"
+PLAIN = "ANSWER = 42\n"
+
+
+def install(folder: Path, name: str, source: str) -> None:
+    """A distribution of one module with one entry point."""
+    (folder / f"{name}_family.py").write_text(source, encoding="utf-8")
+    info = folder / f"{name}_family-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-family\nVersion: 1.0\n", encoding="utf-8")
+    entry = f"[ai302_core.families]\n{name} = {name}_family\n"
+    (info / "entry_points.txt").write_text(entry, encoding="utf-8")
+
+
+def test_installed_families_are_served_and_broken_ones_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, source in (("acme", GOOD), ("broken", BROKEN), ("plain", PLAIN)):
+        install(tmp_path, name, source)
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    with serve() as sandbox:
+        assert httpx.get(f"{sandbox.url}/acme/7", verify=False).json() == {"id": "7"}
+        assert any("broken" in sentence and "licence" in sentence for sentence in sandbox.skipped)
+        assert not any("plain" in sentence or "acme" in sentence for sentence in sandbox.skipped)
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("ai302_core.sandbox", "starlette uvicorn PIL httpx pydantic"),
+        ("ai302_midjourney", "starlette uvicorn PIL ai302_core.sandbox"),
+        ("ai302_midjourney._sandbox", "starlette uvicorn PIL"),
+    ],
+)
+def test_nothing_heavy_comes_before_it_is_used(module: str, absent: str) -> None:
+    program = f"import sys, {module}; print([name for name in {absent.split()} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_a_missing_extra_is_said_with_the_line_that_installs_it() -> None:
+    program = (
+        "import sys; sys.modules['starlette'] = None\n"
+        "from ai302_core.sandbox import serve\n"
+        "from ai302_core.errors import ConfigError\n"
+        "try: serve(families=[])\n"
+        "except ConfigError as problem: print(problem, problem.hint)\n"
+    )
+    found = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert "starlette" in found.stdout
+    assert 'pip install "ai302-core[sandbox]"' in found.stdout

@@ -1,0 +1,296 @@
+"""The command buys, follows and saves: paid submits counted, files on disk, exit codes, through real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ai302_core.sandbox import RunningSandbox, serve
+
+PNG = b"\x89PNG\r\n\x1a\n"
+COMMAND = [sys.executable, "-m", "ai302_core"]
+Gen302 = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSandbox]:
+    """A fast one that every command of the test uses."""
+    with serve(speed=200, seed=1) as running:
+        monkeypatch.setenv("GEN302_SANDBOX", running.url)
+        yield running
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSandbox]:
+    """One whose time stands until the test lets it pass."""
+    with serve(speed=0, seed=1) as running:
+        monkeypatch.setenv("GEN302_SANDBOX", running.url)
+        yield running
+
+
+@pytest.fixture
+def gen302() -> Gen302:
+    def run(*arguments: str | Path, expect: int | None = 0, **options: Any) -> subprocess.CompletedProcess[str]:
+        options.setdefault("stdin", None if "input" in options else subprocess.DEVNULL)
+        done = subprocess.run(
+            [*COMMAND, *map(str, arguments)], capture_output=True, text=True, encoding="utf-8", timeout=60, **options
+        )
+        assert expect is None or done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+def started(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+def until(true: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline, "nothing came of it within 30 s"
+        time.sleep(0.02)
+
+
+def pictures(folder: str) -> list[Path]:
+    return sorted(path for path in Path(folder).iterdir() if path.suffix != ".json")
+
+
+def lines(done: subprocess.CompletedProcess[str]) -> list[Any]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def one(done: subprocess.CompletedProcess[str]) -> Any:
+    (line,) = lines(done)
+    assert set(line) >= {"v", "job", "files", "warnings", "cost", "error", "exit"}
+    assert line["exit"] == done.returncode
+    return line
+
+
+def test_run_buys_once_and_saves_four_pictures_and_a_sidecar(sandbox: RunningSandbox, gen302: Gen302) -> None:
+    done = gen302("run", "a", "paper", "lantern", "--ar", "3:2", "-o", "shots")
+    saved = pictures("shots")
+    assert done.stdout.splitlines() == [str(path.resolve()) for path in saved]
+    assert [path.read_bytes()[:8] for path in saved] == [PNG] * 4
+    (sidecar,) = Path("shots").glob("*.json")
+    assert json.loads(sidecar.read_text("utf-8"))["request"]["prompt"] == "a paper lantern"
+    assert sandbox.paid == 1
+    assert "no money was spent" in done.stderr
+
+
+def test_json_is_one_line_and_nothing_else(sandbox: RunningSandbox, gen302: Gen302) -> None:
+    told = one(gen302("run", "a lantern", "--json", "-o", "shots/{id}-{n}", "--no-sidecar"))
+    assert (told["job"]["status"], told["job"]["sandbox"], told["error"]) == ("succeeded", True, None)
+    assert sorted(told["files"]) == [str(path.resolve()) for path in pictures("shots")]
+    assert [Path(path).name for path in told["files"]] == [f"{told['job']['id']}-{n}.png" for n in (1, 2, 3, 4)]
+    assert "raw" not in told["job"]
+
+
+def test_the_same_key_pays_once(sandbox: RunningSandbox, gen302: Gen302) -> None:
+    first = one(gen302("run", "a lantern", "--key", "cover", "--json", "-o", "shots"))
+    again = one(gen302("run", "a lantern", "--key", "cover", "--json", "-o", "shots"))
+    assert (first["job"]["id"], first["files"]) == (again["job"]["id"], again["files"])
+    other = one(gen302("run", "a dragon", "--key", "cover", "--json", expect=2))
+    assert other["error"]["type"] == "KeyConflict"
+    assert sandbox.paid == 1
+
+
+def test_submit_wait_act_save(sandbox: RunningSandbox, gen302: Gen302) -> None:
+    job_id = gen302("submit", "-", "-o", "shots", input="a lantern\n").stdout.strip()
+    assert len(gen302("wait", job_id[-5:]).stdout.splitlines()) == 4, "the submit said where the files go"
+    pressed = gen302("act", job_id, "U2", "-o", "big").stdout.split()
+    again = gen302("act", job_id, "upscale-2", "-o", "big").stdout.split()
+    assert pressed == again == [str(path.resolve()) for path in pictures("big")]
+    assert sandbox.paid == 2
+    (grid,) = gen302("save", job_id, "--only", "grid", "-o", "grid", "--no-sidecar").stdout.split()
+    assert Path(grid).read_bytes().startswith(PNG)
+    listed = [(entry["status"], entry["operation"]) for entry in lines(gen302("jobs", "--json"))]
+    assert listed == [("succeeded", "upscale"), ("succeeded", "imagine")]
+    table = gen302("jobs", "list", "--text", "lantern").stdout.splitlines()
+    assert len(table) == 2
+    assert job_id in table[1]
+    assert "vary-1" in gen302("jobs", "show", pictures("shots")[0]).stdout
+
+
+def test_an_action_that_is_not_offered_names_those_that_are(sandbox: RunningSandbox, gen302: Gen302) -> None:
+    gen302("run", "a lantern", "-q")
+    refused = gen302("act", "last", "upscale-9", expect=2)
+    assert "upscale-1" in refused.stderr
+    assert "Nothing was paid." in refused.stderr
+    typo = gen302("act", "last", "vary-1", "--set", "promt=x", expect=2)
+    assert "did you mean 'prompt'" in typo.stderr
+    assert sandbox.paid == 1
+
+
+def test_a_prompt_from_a_file_and_typed_fields(sandbox: RunningSandbox, gen302: Gen302) -> None:
+    Path("prompt.txt").write_bytes("\ufeffein rotes Tor\r\n".encode())
+    shown = one(gen302("run", "@prompt.txt", "--dry-run", "--json", "--set", "chaos=20", "--set", "raw=true",
+                       "--set", "style_references=https://a.example/1.png", "--set", "style-references=77"))  # fmt: skip
+    prompt = shown["request"]["body"]["prompt"]
+    assert prompt.startswith("ein rotes Tor ")
+    assert "--chaos 20" in prompt
+    assert "--sref https://a.example/1.png 77" in prompt
+    assert "***" in shown["request"]["headers"].values()
+    assert sandbox.requests == []
+
+
+def test_operations_by_name(sandbox: RunningSandbox, gen302: Gen302) -> None:
+    made = gen302("run", "a lantern", "-o", "shots", "-q").stdout.split()
+    blended = one(gen302("run", "--op", "blend", "--image", made[0], "--image", made[1], "-o", "mix", "--json"))
+    assert (blended["job"]["operation"], len(blended["files"])) == ("blend", 4)
+    described = gen302("run", "--op", "describe", "--image", made[0], "-o", "words")
+    assert described.stderr.count("\n") > 4
+    clip = one(gen302("run", "it sways", "--first-frame", made[0], "-o", "clip", "--json"))
+    assert clip["job"]["operation"] == "video"
+    assert all(path.endswith(".mp4") for path in clip["files"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_while_waiting_leaves_a_job_that_lives_on(
+    slow: RunningSandbox, gen302: Gen302, number: signal.Signals
+) -> None:
+    with started("run", "a lantern", "-o", "shots", "--json") as child:
+        until(lambda: any("/fetch" in seen.path for seen in slow.requests))
+        child.send_signal(number)
+        told, people = child.communicate(timeout=30)
+    assert child.returncode == 130
+    outcome = json.loads(told)
+    assert f"gen302 wait {outcome['job']['id']}" in people
+    assert "Traceback" not in people
+    slow.advance(600)
+    assert len(gen302("wait", "last").stdout.splitlines()) == len(pictures("shots")) == 4
+    assert slow.paid == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_ctrl_c_while_the_paid_request_is_out_is_held_until_its_receipt(slow: RunningSandbox, gen302: Gen302) -> None:
+    slow.fault("submit", "late", seconds=1.0)
+    with started("run", "a lantern", "-o", "shots") as child:
+        until(lambda: slow.paid)
+        child.send_signal(signal.SIGINT)
+        _, people = child.communicate(timeout=30)
+    assert child.returncode == 130
+    slow.advance(600)
+    (job,) = lines(gen302("jobs", "--json"))
+    assert job["id"] in people
+    assert job["remote_id"]
+    gen302("jobs", "resume")
+    assert len(pictures("shots")) == 4
+    assert slow.paid == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_killed_run_is_resumed_without_paying_again(slow: RunningSandbox, gen302: Gen302) -> None:
+    with started("run", "a lantern", "-o", "shots", "--key", "cover") as child:
+        until(lambda: any("/fetch" in seen.path for seen in slow.requests))
+        child.kill()
+    assert child.returncode == -signal.SIGKILL
+    slow.advance(600)
+    Path("elsewhere").mkdir()
+    (outcome,) = lines(gen302("jobs", "resume", "--json", cwd="elsewhere"))
+    assert (outcome["job"]["key"], outcome["exit"]) == ("cover", 0)
+    assert sorted(outcome["files"]) == [str(path.resolve()) for path in pictures("shots")]
+    assert len(outcome["files"]) == 4
+    assert slow.paid == 1
+    assert gen302("jobs", "resume").stdout == ""
+
+
+def test_still_running_is_three(slow: RunningSandbox, gen302: Gen302) -> None:
+    gen302("submit", "a lantern")
+    looked = one(gen302("wait", "last", "--timeout", "0", "--json", expect=3))
+    assert looked["error"]["type"] == "JobTimeout"
+    assert looked["error"]["billed"] == "yes"
+    assert one(gen302("save", "last", "--json", expect=3))["error"]["hint"].startswith("gen302 wait")
+
+
+def test_a_lost_answer_is_seven_and_never_sent_again(slow: RunningSandbox, gen302: Gen302) -> None:
+    slow.fault("submit", "drop")
+    lost = gen302("run", "a lantern", "--key", "cover", expect=7)
+    assert "It may have been paid: look before you pay again." in lost.stderr
+    assert "gen302 jobs reconcile" in lost.stderr
+    assert one(gen302("run", "a lantern", "--key", "cover", "--json", expect=7))["error"]["billed"] == "unknown"
+    assert slow.paid == 1
+    (task,) = slow.jobs
+    slow.advance(600)
+    gen302("jobs", "reconcile", "last", "--found", task["id"])
+    assert len(gen302("run", "a lantern", "--key", "cover", "-o", "shots").stdout.splitlines()) == 4
+    assert slow.paid == 1
+    assert "unconfirmed" in gen302("jobs", "reconcile", "last", "--abandon", expect=2).stderr
+
+
+def test_a_task_of_another_tool_is_adopted(sandbox: RunningSandbox, gen302: Gen302) -> None:
+    first = one(gen302("submit", "a lantern", "--json"))
+    with_another_ledger = {**os.environ, "GEN302_LEDGER": "sqlite:///" + str(Path("other.db").absolute())}
+    task = first["job"]["remote_id"]
+    gen302("jobs", "adopt", task, env=with_another_ledger)
+    assert len(gen302("wait", task, env=with_another_ledger, expect=None).stderr) > 0
+    assert len(gen302("save", task, "-o", "shots", env=with_another_ledger).stdout.split()) == 4
+    assert sandbox.paid == 1
+
+
+def test_cancel_says_what_became_of_the_job(slow: RunningSandbox, gen302: Gen302) -> None:
+    gen302("submit", "a lantern")
+    canceled = one(gen302("cancel", "last", "--json"))
+    assert canceled["job"]["status"] == "canceled"
+    assert one(gen302("wait", "last", "--json", expect=1))["error"]["type"] == "JobCanceled"
+
+
+def test_a_missing_file_is_nine_and_saving_again_is_free(sandbox: RunningSandbox, gen302: Gen302) -> None:
+    sandbox.fault("download", "expired", times=None)
+    broken = gen302("run", "a lantern", "-o", "shots", expect=9)
+    assert "saving again is free" in broken.stderr
+    assert sandbox.paid == 1
+
+
+def test_a_closed_pipe_does_not_stop_what_is_paid(sandbox: RunningSandbox) -> None:
+    with started("run", "a lantern", "-o", "shots") as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.close()
+        people = child.stderr.read()
+    assert child.returncode == 0
+    assert len(pictures("shots")) == 4
+    assert "Traceback" not in people
+    assert "Exception ignored" not in people
+
+
+@pytest.mark.parametrize("gateway", ["302ai", "new-api"])
+def test_gateways_change_by_configuration_alone(gen302: Gen302, gateway: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve(speed=200, gateway=gateway) as running:
+        monkeypatch.setenv("MY_KEY", running.key)
+        Path("gen302.toml").write_text(
+            f'[providers.hero]\nfamily = "midjourney"\ngateway = "{gateway}"\nbase_url = "{running.url}"\n'
+            'api_key_env = "MY_KEY"\npoll = { initial = 0.1 }\n'
+        )
+        told = one(gen302("run", "a lantern", "--json", "-o", "shots"))
+        assert (told["job"]["gateway"], len(told["files"]), running.paid) == (gateway, 4, 1)
+        assert "sandbox" not in told["job"]
+
+
+def test_a_console_without_chinese_letters(sandbox: RunningSandbox, gen302: Gen302) -> None:
+    poor = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    told = one(gen302("run", "一盏纸灯笼", "-o", "图/{id}-{n}", "--json", env=poor))
+    assert told["job"]["request"]["prompt"] == "一盏纸灯笼"
+    assert len(pictures("图")) == 4
+    assert told["job"]["id"] in gen302("jobs", env=poor).stdout
+    gen302("jobs", "show", "last", env=poor)
+    gen302("run", "一盏纸灯笼", "--size", "大", env=poor, expect=2)
+    assert sandbox.paid == 1
