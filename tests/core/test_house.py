@@ -23,7 +23,7 @@ PLUGINS = sorted(path.parent.name for path in ROOT.glob("plugins/*/pyproject.tom
 # Floors, from the ground up: a module imports from its own floor (without a circle) and from those below.
 DATA, FILES, DECISIONS, PERFORMERS, PROVIDERS, SANDBOX, TESTING, COMMAND = range(8)
 FLOORS = {
-    DATA: "errors assets requests jobs family ledger hookspecs _vocabulary _steps _paths _links _sniffing _redact",
+    DATA: "errors assets requests jobs family ledger hookspecs _vocabulary _steps _paths _links _sniffing",
     FILES: "_media _parts _writing _cutting _sidecar",  # what flows have done with files: no network, no clock
     DECISIONS: """
         _accounts _policies _reading _wire _planning _names _receipts _looking _submitting _acting _outcomes _following _flows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import stat
@@ -136,12 +137,13 @@ REQUESTS: st.SearchStrategy[Request] = st.builds(
     count=st.none() | st.integers(1, 9),
     extra=st.dictionaries(st.text(), JSON, max_size=2),
 ) | st.builds(StoredRequest, type=st.just("elsewhere.Request"), values=st.dictionaries(st.text(min_size=5), JSON))
+NUMBERS = itertools.count()
 JOBS = st.builds(
     Job,
-    id=st.uuids().map(str),
-    provider=st.text(),
-    family=st.text(),
-    operation=st.text(),
+    id=st.just(""),
+    provider=st.text(min_size=1),
+    family=st.text(min_size=1),
+    operation=st.text(min_size=1),
     status=st.sampled_from([status for status in Status if status is not Status.SUBMITTING]),
     created_at=MOMENTS,
     key=st.none() | st.text(min_size=1),
@@ -163,6 +165,7 @@ JOBS = st.builds(
 @given(job=JOBS)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_job_comes_back_as_it_went_in(ledger: Ledger, job: Job) -> None:
+    job = replace(job, id=f"job-{next(NUMBERS)}")
     assert ledger.write(job) == job
     assert ledger.job(job.id) == job
     assert [found for found in ledger.find(job.id) if found == job]
@@ -222,13 +225,11 @@ def test_the_same_key_and_request_is_the_same_job(ledger: Ledger) -> None:
 
 def test_another_request_under_the_key_is_a_conflict(ledger: Ledger) -> None:
     take(ledger, a_job("a", key="order-1"))
-    for attempt in (
-        lambda: take(ledger, a_job("b", key="order-1"), digest="other"),
-        lambda: ledger.find_key("order-1", "other"),
-    ):
-        with pytest.raises(KeyConflict, match="Nothing was sent") as caught:
-            attempt()
-        assert caught.value.job_id == "a"
+    with pytest.raises(KeyConflict, match="Nothing was sent") as claimed:
+        take(ledger, a_job("b", key="order-1"), digest="other")
+    with pytest.raises(KeyConflict, match="Nothing was sent") as found:
+        ledger.find_key("order-1", "other")
+    assert claimed.value.job_id == found.value.job_id == "a"
     assert len(ledger.jobs()) == 1
 
 
@@ -504,7 +505,7 @@ def test_sixteen_threads_share_commits_and_not_their_errors(tmp_path: Path) -> N
         thread.start()
     assert isinstance(ledger, SqliteLedger)
     assert [job.id for job in ledger.jobs()] == ["a"]  # a reader does not wait for the writers
-    while len(ledger._store._queue) < 15:
+    while len(ledger._store._queue) < 16:
         threading.Event().wait(0.001)
     busy.execute("ROLLBACK")
     busy.close()
@@ -513,7 +514,7 @@ def test_sixteen_threads_share_commits_and_not_their_errors(tmp_path: Path) -> N
     assert sum(isinstance(result, KeyConflict) for result in results) == 4
     assert sum(isinstance(result, Claim) and result.fresh for result in results) == 12
     assert len(ledger.jobs()) == 13
-    assert _commits(tmp_path / "ledger.db-wal") - before <= 2
+    assert _commits(tmp_path / "ledger.db-wal") - before == 1
     ledger.close()
 
 

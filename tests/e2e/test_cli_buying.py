@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -141,8 +142,9 @@ def test_an_action_that_is_not_offered_names_those_that_are(sandbox: RunningSand
 
 def test_a_prompt_from_a_file_and_typed_fields(sandbox: RunningSandbox, gen302: Gen302) -> None:
     Path("prompt.txt").write_bytes("\ufeffein rotes Tor\r\n".encode())
-    shown = one(gen302("run", "@prompt.txt", "--dry-run", "--json", "--set", "chaos=20", "--set", "raw=true",
-                       "--set", "style_references=https://a.example/1.png", "--set", "style-references=77"))  # fmt: skip
+    fields = ("chaos=20", "raw=true", "style_references=https://a.example/1.png", "style-references=77")
+    options = [word for field in fields for word in ("--set", field)]
+    shown = one(gen302("run", "@prompt.txt", "--dry-run", "--json", *options))
     prompt = shown["request"]["body"]["prompt"]
     assert prompt.startswith("ein rotes Tor ")
     assert "--chaos 20" in prompt
@@ -270,6 +272,56 @@ def test_a_closed_pipe_does_not_stop_what_is_paid(sandbox: RunningSandbox) -> No
     assert len(pictures("shots")) == 4
     assert "Traceback" not in people
     assert "Exception ignored" not in people
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX terminals")
+@pytest.mark.parametrize("columns", ["100", "34"])
+def test_a_live_line_on_a_terminal_leaves_the_data_alone(
+    sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    import pty
+
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("TERM", "xterm")
+    master, terminal = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "run", "a lantern", "-o", "shots"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=terminal
+    ) as child:
+        os.close(terminal)
+        assert child.stdout is not None
+        shown = b""
+        with contextlib.suppress(OSError):  # the terminal is gone when its last writer is
+            while piece := os.read(master, 4096):
+                shown += piece
+        data = child.stdout.read().decode()
+    os.close(master)
+    assert child.returncode == 0
+    assert data.splitlines() == [str(path.resolve()) for path in pictures("shots")]
+    text = shown.decode()
+    assert "\x1b[2K" in text, "the line was redrawn in place"
+    assert text.count("succeeded, after") == 1
+    assert ".png" not in text
+    assert text.rstrip().endswith("no money was spent.")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_polite_kill_in_the_background_of_a_script_loses_no_receipt(slow: RunningSandbox, gen302: Gen302) -> None:
+    slow.fault("submit", "late", seconds=1.0)
+
+    def ignoring() -> None:  # as a shell starts what ends in "&"
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    with subprocess.Popen(
+        [*COMMAND, "run", "a lantern"], stderr=subprocess.PIPE, text=True, preexec_fn=ignoring
+    ) as child:
+        until(lambda: slow.paid)
+        child.terminate()
+        assert child.stderr is not None
+        people = child.stderr.read()
+    assert child.returncode == 130
+    (job,) = lines(gen302("jobs", "--json"))
+    assert (job["status"], bool(job["remote_id"])) == ("queued", True)
+    assert f"gen302 wait {job['id']}" in people
 
 
 @pytest.mark.parametrize("gateway", ["302ai", "new-api"])

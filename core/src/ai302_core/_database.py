@@ -7,7 +7,8 @@ import os
 import re
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from . import _schema
@@ -38,13 +39,16 @@ def shared_file_system(path: Path, mounts: str) -> str:
     return found if found in _SHARED or (kind == "fuse" and name in _SHARED_FUSE) else ""
 
 
-def open_database(path: Path | None, gate: Gate | None, patience: float) -> sqlite3.Connection:
+def open_database(
+    path: Path | None, alone: Callable[[], AbstractContextManager[None]], patience: float
+) -> sqlite3.Connection:
     """A connection to the ledger at `path` (None: in memory), made or migrated where needed.
 
-    gate      entered while the file is made or migrated, `patience` seconds at most; not held by the caller
+    alone     held while the file is made or migrated: no other thread or process does so
+    patience  seconds to wait for a lock of SQLite's
     Raises LedgerError, OSError, sqlite3.Error.
     """
-    if path is None or gate is None:
+    if path is None:
         db = _connect(":memory:", patience)
         with transaction(db):
             _schema.migrate(db)
@@ -56,7 +60,7 @@ def open_database(path: Path | None, gate: Gate | None, patience: float) -> sqli
             current = _schema.is_current(db)
         if not current:
             db.close()
-            with passage(gate, patience):
+            with alone():
                 _prepare(path, patience)
             db = _connect(str(path), patience)
         _pledge(db)
@@ -139,7 +143,7 @@ def _prepare(path: Path, patience: float) -> None:
         _write_tables(path, patience, "WAL")
     except sqlite3.OperationalError as problem:
         name = getattr(problem, "sqlite_errorname", "")
-        if not name.startswith(("SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PROTOCOL")):
+        if name.startswith(("SQLITE_BUSY", "SQLITE_FULL")):  # has nothing to do with WAL
             raise
         _write_tables(path, patience, "DELETE")
 

@@ -116,6 +116,8 @@ def job_of(document: str, raw: Any = None) -> Job:
         try:
             job = Job.from_dict(values)
         except ValueError:
+            if "request" not in values:
+                raise
             request = values.pop("request")
             told = {name: value for name, value in request.items() if name != "type"}
             job = replace(Job.from_dict(values), request=StoredRequest(type=str(request.get("type")), values=told))

@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
@@ -96,8 +96,7 @@ class Store:
                 return _consult(self._writing(), work)
         with self._reading:
             if self._reader is None:
-                with self._leading:
-                    self._reader = open_database(self._path, self._gate, PATIENCE)
+                self._reader = open_database(self._path, self._alone, PATIENCE)
             try:
                 return _consult(self._reader, work)
             except sqlite3.Error:
@@ -107,8 +106,13 @@ class Store:
 
     def _writing(self) -> sqlite3.Connection:
         if self._writer is None:
-            self._writer = open_database(self._path, self._gate, PATIENCE)
+            self._writer = open_database(self._path, lambda: passage(self._gate, PATIENCE), PATIENCE)
         return self._writer
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self._leading, passage(self._gate, PATIENCE):
+            yield
 
     def _lead(self, own: _Operation[Any]) -> None:
         batch: list[_Operation[Any]] = []
@@ -116,10 +120,10 @@ class Store:
         try:
             db = self._writing()
             with passage(self._gate, PATIENCE):
-                batch = self._gathered()
                 committing = False
                 try:
                     db.execute("BEGIN IMMEDIATE")
+                    batch = self._gathered()
                     for operation in batch:
                         operation.attempt(db)
                     committing = True

@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # a console that lacks a letter shows its code
     word, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
     if word == "help" and rest:
-        word, rest = rest[0], ["--help"]
+        word, rest = rest[0], [*rest[1:], "--help"]
     if word in ("--version", "-V"):
         return _shown(f"gen302 {VERSION}")
     if word in ("--help", "-h", "help"):

@@ -45,6 +45,8 @@ class LiveLine:
             _Clock(),
             console=self._console,
             transient=True,
+            redirect_stdout=False,  # stdout is data, and may be a file while stderr is a terminal
+            redirect_stderr=False,
             refresh_per_second=5,
         )
         self._task = self._shown.add_task("", total=None, percent="", age=0.0, history=())

@@ -129,5 +129,6 @@ def destination(options: argparse.Namespace) -> str | None:
 
 def absolute(target: str) -> str:
     """A folder or template that means the same in every working folder."""
-    whole = os.path.join(os.getcwd(), os.path.expanduser(target))  # noqa: PTH109, PTH111, PTH118 - a template, no path
+    here = os.getcwd().replace("{", "{{").replace("}", "}}")  # noqa: PTH109 - text, whose braces are no fields
+    whole = os.path.join(here, os.path.expanduser(target))  # noqa: PTH111, PTH118 - a template is no path
     return whole if "{" in target else os.path.normpath(whole)

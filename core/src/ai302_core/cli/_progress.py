@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ai302_core import _http, _policies
+from ai302_core import _policies
 from ai302_core.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -83,9 +84,16 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def now() -> datetime:
+    """The moment, aware UTC."""
+    from ai302_core import _http  # the file that reads clocks also imports httpx: help does without
+
+    return _http.now()
+
+
 def age(job: Job) -> float:
     """Seconds since it was asked, by this computer's clock alone: the service's may differ."""
-    return max(0.0, (_http.now() - job.created_at).total_seconds())
+    return max(0.0, (now() - job.created_at).total_seconds())
 
 
 class _Plain:
@@ -104,7 +112,7 @@ class _Plain:
         self.stage(f"{job.id} {phrase(job, self._history(job), age(job))}")
 
     def stage(self, text: str) -> None:
-        self._say(f"{_http.now().astimezone():%H:%M:%S} {text}")
+        self._say(f"{now().astimezone():%H:%M:%S} {text}")
 
 
 def _live(history: History) -> Any:

@@ -76,6 +76,8 @@ def prompt(words: Sequence[str]) -> str | None:
     if not words:
         return None
     if list(words) == ["-"]:
+        if sys.stdin is None:
+            raise ParameterError("There is no stdin to read the prompt from. Nothing was sent.", field="prompt")
         return _decoded(sys.stdin.buffer.read(), "stdin")
     if len(words) == 1 and words[0].startswith("@") and len(words[0]) > 1:
         path = Path(words[0][1:]).expanduser()

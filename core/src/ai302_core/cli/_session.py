@@ -32,8 +32,10 @@ PAYING = ("run", "submit", "act")
 class Session:
     """What a verb's work holds.
 
-    job     the job it is about, as soon as there is one
-    paying  a paid call may be on the wire: what is interrupted now may have been paid
+    job      the job it is about, as soon as there is one
+    paying   a paid call may be on the wire: what is interrupted now may have been paid
+    stopped  somebody asked politely to stop meanwhile
+    goes_on  the command that takes up many jobs where this one was stopped, or ""
     """
 
     options: Namespace
@@ -43,6 +45,8 @@ class Session:
         self.output = output
         self.job: Job | None = None
         self.paying = False
+        self.stopped = False
+        self.goes_on = ""
 
     @cached_property
     def connection(self) -> Connection:
@@ -69,6 +73,8 @@ class Session:
         self.paying = True
         yield
         self.paying = False
+        if self.stopped:
+            raise KeyboardInterrupt
 
     def tell(
         self,
@@ -100,7 +106,7 @@ def execute(verb: str, parser: Parser, work: Work, arguments: Sequence[str]) -> 
     # A mistake in the options is told as they ask, so these are looked for before.
     session = Session(verb, Output(as_json="--json" in arguments, verbose="-v" in arguments))
     try:
-        with _ends_like_ctrl_c():
+        with _ends_like_ctrl_c(session):
             try:
                 options = session.options = parser.read(arguments)
                 session.output = Output(as_json=options.json, quiet=options.quiet, verbose=options.verbose)
@@ -124,13 +130,15 @@ def _trace(output: Output, problem: BaseException) -> None:
 
 
 @contextmanager
-def _ends_like_ctrl_c() -> Iterator[None]:
+def _ends_like_ctrl_c(session: Session) -> Iterator[None]:
     """A polite kill, a closed terminal and Ctrl-Break end the work as Ctrl-C does: held while a paid call is out."""
 
     def like_ctrl_c(number: int, frame: Any) -> None:
         heard = signal.getsignal(signal.SIGINT)
         if callable(heard):
             heard(number, frame)
+        elif session.paying and not session.stopped:  # Ctrl-C is ignored, as in a script's background: held here
+            session.stopped = True
         else:
             raise KeyboardInterrupt
 
@@ -162,7 +170,7 @@ def _interrupted(session: Session, interrupt: KeyboardInterrupt) -> int:
     elif session.paying and not held:
         text, billed, hint = "Stopped before the answer of a paid call came.", "unknown", "gen302 jobs"
     else:
-        text, hint = "Stopped.", ""
+        text, hint = f"Stopped.{' The open jobs live on.' if session.goes_on else ''}", session.goes_on
     return session.tell(job, error=Stopped(text, billed=billed, hint=hint), code=_verdict.INTERRUPTED)
 
 

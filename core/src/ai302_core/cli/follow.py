@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ai302_core import _http
 from ai302_core.errors import Ai302Error
 from ai302_core.jobs import Job, Status
 
 from . import _options, _verdict, make
 from ._options import Parser
-from ._progress import watching
+from ._progress import now, watching
 from ._session import Session, execute
 
 
@@ -75,14 +74,16 @@ def each(session: Session, work: Callable[[Job], int]) -> int:
 
 
 def _wait(session: Session) -> int:
-    patience, start = session.options.timeout, _http.now()
+    patience, start = session.options.timeout, now()
 
     def wait(job: Job) -> int:
         if patience is not None:  # all of them together
-            session.options.timeout = max(0.0, patience - (_http.now() - start).total_seconds())
+            session.options.timeout = max(0.0, patience - (now() - start).total_seconds())
+        out = session.connection.ledger.destination(job.id)
         with watching(session) as watch:
-            code = make.finish(session, job, watch, session.connection.ledger.destination(job.id))
-        if session.connection.ledger.destination(job.id) is None:
+            result = make.finish(session, job, watch, out)
+        code = make.told(session, result)
+        if out is None:
             session.output.say(f"Next: gen302 save {job.id}")
         return code
 

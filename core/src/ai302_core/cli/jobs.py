@@ -15,6 +15,7 @@ from ai302_core.ledger import Ledger, named
 
 from . import _options, _table, _verdict
 from ._options import Parser
+from ._progress import now
 from ._session import Session, execute
 
 if TYPE_CHECKING:
@@ -24,15 +25,17 @@ if TYPE_CHECKING:
 
 _SINCE = re.compile(r"(\d+)([smhdw])")
 _INNER = ("type", "task", "values", "needs")
+_FLAGS = ("--json", "-q", "--quiet", "-v", "--verbose")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def perform(verb: str, arguments: Sequence[str]) -> int:
     """Do `jobs` or one of its own verbs; the exit code."""
     words = list(arguments)
-    inner = words.pop(0) if words and not words[0].startswith("-") else "list"
+    first = next((position for position, word in enumerate(words) if word not in _FLAGS), 0)
+    inner = words.pop(first) if words and not words[first].startswith("-") else "list"
     if inner not in _WORK:
-        return execute(verb, _list_parser(), _unknown(inner), [])
+        return execute(verb, _list_parser(), _unknown(inner), [word for word in words if word in _FLAGS])
     parser, work = _WORK[inner]
     return execute(verb if inner in ("list", "show") else f"jobs {inner}", parser(), work, words)
 
@@ -137,16 +140,10 @@ def _opened(options: Namespace) -> Ledger:
     return _sqlite.open_ledger(config.find_ledger(options.config), data_dir=config.data_dir())
 
 
-def _now() -> datetime:
-    from ai302_core import _http
-
-    return _http.now()
-
-
 def _moment(text: str) -> datetime:
     match = _SINCE.fullmatch(text)
     if match:
-        return _now() - timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+        return now() - timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -158,7 +155,7 @@ def show_list(session: Session, found: Sequence[Job]) -> None:
     """The table of jobs on stdout."""
     if not found:
         return
-    moment = _now()
+    moment = now()
     rows = [("ID", "STATUS", "PROVIDER/OPERATION", "AGE", "PROMPT")]
     for job in found:
         where = f"{job.provider}/{job.operation}"
@@ -220,6 +217,7 @@ def _told(job: Job, files: Sequence[FileRecord]) -> list[tuple[str, str]]:
 
 def _resume(session: Session) -> int:
     codes: list[int] = []
+    session.goes_on = "gen302 jobs resume"
     for outcome in session.provider.resume(_options.destination(session.options)):
         if outcome.job is not None:
             session.output.say(f"{outcome.job.id} {outcome.job.status}")

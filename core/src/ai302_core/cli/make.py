@@ -106,7 +106,8 @@ def _run(session: Session) -> int:
             session.job = session.provider.submit(
                 request, key=options.key, again=options.again, lenient=options.lenient, save_to=out
             )
-        return finish(session, session.job, watch, out)
+        result = finish(session, session.job, watch, out)
+    return told(session, result)
 
 
 def _submit(session: Session) -> int:
@@ -136,9 +137,8 @@ def _act(session: Session) -> int:
             session.job = session.provider.act(parent, options.action, key=options.key, **fields)
         if not options.no_wait or options.out is not None:
             session.connection.ledger.set_destination(session.job.id, out)
-        if not options.no_wait:
-            return finish(session, session.job, watch, out)
-    return accepted(session, session.job)
+        result = None if options.no_wait else finish(session, session.job, watch, out)
+    return accepted(session, session.job) if result is None else told(session, result)
 
 
 def _answers(session: Session, job: Job) -> dict[str, Any]:
@@ -165,17 +165,16 @@ def accepted(session: Session, job: Job) -> int:
     return code
 
 
-def finish(session: Session, job: Job, watch: Watching, out: str | None) -> int:
-    """Wait for a job, save its files where `out` says (None: nowhere), tell the outcome."""
+def finish(session: Session, job: Job, watch: Watching, out: str | None) -> Result:
+    """Wait for a job and save its files where `out` says (None: nowhere). Raises as `Provider.wait` and `save`."""
     watch(job)
     result = session.provider.wait(job, timeout=session.options.timeout, on_update=_kept(session, watch))
     session.job = result.job
-    if job.status is not result.job.status:
-        watch(result.job)
+    watch(result.job)
     if out is not None:
         watch.stage("saving")
         result = saved(session, result, out)
-    return told(session, result)
+    return result
 
 
 def _kept(session: Session, watch: Watching) -> Any:

@@ -172,8 +172,8 @@ def _bought(session: Session, folder: Path) -> tuple[int, Job]:
     with watching(session) as watch:
         watch.stage(make.SENDING)
         job = session.job = session.provider.submit(ImageRequest(PROMPT), save_to=out)
-        code = make.finish(session, job, watch, out)
-    return code, session.job
+        result = make.finish(session, job, watch, out)
+    return make.told(session, result), session.job
 
 
 def _pressed(session: Session, folder: Path) -> tuple[int, Job]:
@@ -185,8 +185,8 @@ def _pressed(session: Session, folder: Path) -> tuple[int, Job]:
         watch.stage(make.SENDING)
         job = session.job = session.provider.act(parent, "upscale-2")
         session.connection.ledger.set_destination(job.id, out)
-        code = make.finish(session, job, watch, out)
-    return code, session.job
+        result = make.finish(session, job, watch, out)
+    return make.told(session, result), session.job
 
 
 def _next(output: Output, folder: Path) -> None:

@@ -1,0 +1,167 @@
+"""Pieces of the command: exit codes, typed fields, plain progress, tables, what is imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import ai302_core
+from ai302_core import errors
+from ai302_core._names import plan
+from ai302_core.assets import Asset, Media
+from ai302_core.cli import EXITS, VERSION
+from ai302_core.cli._options import absolute
+from ai302_core.cli._progress import duration, phrase
+from ai302_core.cli._requests import typed
+from ai302_core.cli._table import lines
+from ai302_core.cli._verdict import exit_code, money
+from ai302_core.jobs import Job, Status
+from ai302_core.requests import ImageRequest
+
+JOB = Job(
+    id="261121-aaaaaaaa",
+    provider="hero",
+    family="acme",
+    operation="image",
+    status=Status.RUNNING,
+    created_at=datetime(2026, 11, 21, tzinfo=UTC),
+    progress=0.456,
+)
+
+VERDICTS = [
+    (errors.ConfigError("x"), 2),
+    (errors.PluginError("x"), 2),
+    (errors.LedgerError("x"), 2),
+    (errors.ParameterError("x"), 2),
+    (errors.KeyConflict("x"), 2),
+    (errors.AuthenticationError("x", status_code=401), 2),
+    (errors.InvalidRequestError("x", status_code=400), 2),
+    (errors.NotFoundError("x", status_code=404), 2),
+    (errors.NotFoundError("x", status_code=404, billed="unknown"), 7),
+    (errors.BudgetExceeded("x"), 5),
+    (errors.BalanceError("x", status_code=402), 5),
+    (errors.ContentRejectedError("x", status_code=400), 4),
+    (errors.JobRejected("x", job=JOB), 4),
+    (errors.TransportError("x", sent=False), 6),
+    (errors.TransportError("x", sent=True, billed="unknown"), 7),
+    (errors.TransportError("x", sent=True, billed="yes"), 3),
+    (errors.RateLimitError("x", status_code=429), 6),
+    (errors.ServerError("x", status_code=503), 6),
+    (errors.ReplyError("x"), 2),
+    (errors.DownloadError("x"), 9),
+    (errors.JobFailed("x", job=JOB), 1),
+    (errors.JobCanceled("x", job=JOB), 1),
+    (errors.JobTimeout("x", job=JOB), 3),
+    (errors.JobUnconfirmed("x", job=JOB), 7),
+    (errors.JobInputRequired("x", job=JOB), 10),
+]
+
+
+@pytest.mark.parametrize(("error", "code"), VERDICTS, ids=lambda value: type(value).__name__)
+def test_exit_codes(error: errors.Ai302Error, code: int) -> None:
+    assert exit_code(error) == code
+    assert str(code) in dict(EXITS)
+
+
+def test_every_error_has_a_verdict_under_test() -> None:
+    raised = {type(error).__name__ for error, _ in VERDICTS}
+    groups = {"Ai302Error", "ApiError", "ContentRejected", "JobError"}
+    assert raised | groups == {name for name in ai302_core.__all__ if isinstance(getattr(ai302_core, name), type)
+                               and issubclass(getattr(ai302_core, name), errors.Ai302Error)}  # fmt: skip
+
+
+def test_money_is_said_for_every_outcome() -> None:
+    assert money(errors.ConfigError("x"), None) == "Nothing was paid."
+    assert "before you pay again" in money(errors.JobUnconfirmed("x", job=JOB, billed="unknown"), JOB)
+    assert "lives on" in money(errors.JobTimeout("x", job=JOB, billed="yes"), JOB)
+    assert "free" in money(errors.DownloadError("x"), JOB)
+    failed = replace(JOB, status=Status.FAILED)
+    assert "records" in money(errors.JobFailed("x", job=failed, billed="unknown"), failed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PosterRequest(ImageRequest):
+    """Every type a field may have."""
+
+    glow: float | None = None
+    tiled: bool | None = None
+    tags: tuple[str, ...] = ()
+    base: Media | None = None
+
+
+def test_fields_are_typed_by_their_class() -> None:
+    given = [("glow", "1"), ("tiled", "no"), ("tags", "a"), ("tags", '["b", "c"]'), ("base", "x.png"), ("seed", "3")]
+    values = typed(PosterRequest, [*given, ("negative-prompt", "1"), ("size", "10x20")])
+    assert values == {
+        "glow": 1.0,
+        "tiled": False,
+        "tags": ("a", "b", "c"),
+        "base": "x.png",
+        "seed": 3,
+        "negative_prompt": "1",
+        "size": "10x20",
+    }
+    assert type(values["glow"]) is float
+
+
+@pytest.mark.parametrize("text", ["tiled=maybe", "seed=1.5", "glow=bright", "seed=1\nseed=2", "extra={}", "action=x"])
+def test_values_of_another_type_are_refused(text: str) -> None:
+    pairs = [(name, value) for name, _, value in (entry.partition("=") for entry in text.split("\n"))]
+    with pytest.raises(errors.ParameterError):
+        typed(PosterRequest, pairs)
+
+
+def test_progress_never_invents_a_percentage() -> None:
+    assert phrase(JOB, (), 8.4) == "running 46%, 8 s so far"
+    assert phrase(replace(JOB, progress=None), (), 8) == "running, 8 s so far"
+    assert phrase(JOB, (30.0, 60.0, 90.0), 20) == "running 46%, 20 s so far, about 40 s left"
+    assert phrase(JOB, (30.0, 60.0, 90.0), 70) == "running 46%, 1 min 10 s so far"
+    assert phrase(replace(JOB, status=Status.SUCCEEDED), (1.0, 1.0, 1.0), 0.4) == "succeeded, after 0 s"
+    assert [duration(seconds) for seconds in (59.4, 59.5, 7500)] == ["59 s", "1 min 0 s", "2 h 5 min"]
+
+
+def test_where_files_go_means_the_same_in_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = tmp_path / "a {b}"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert absolute("shots/../x") == str(tmp_path / "a {{b}}" / "x")
+    (target,) = plan(absolute("{id}"), JOB, [Asset(kind="image")])
+    assert target.folder / target.stem == here / JOB.id
+
+
+def test_columns_stay_aligned_with_wide_letters() -> None:
+    assert lines([("灯笼", "x", "end"), ("a", "yy", "end")]) == ["灯笼  x   end", "a     yy  end"]
+
+
+def test_the_version_is_the_distributions() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "core/pyproject.toml").read_text("utf-8"))["project"]
+    assert project["version"] == VERSION
+
+
+@pytest.mark.parametrize(
+    ("arguments", "forbidden"),
+    [
+        (["--version"], {"argparse", "typing", "json", "re", "importlib.metadata"}),
+        (["--help"], {"argparse", "typing", "json", "re", "importlib.metadata"}),
+        ([], {"argparse", "typing", "importlib.metadata"}),
+        (["jobs"], {"pydantic", "httpx", "rich", "asyncio"}),
+        (["jobs", "show", "zzzz"], {"pydantic", "httpx", "rich", "asyncio"}),
+        (["run", "--help"], {"pydantic", "httpx", "asyncio"}),
+    ],
+    ids=" ".join,
+)
+def test_a_verb_imports_only_what_it_needs(arguments: list[str], forbidden: set[str]) -> None:
+    script = (
+        "import sys; before = set(sys.modules); from ai302_core.cli import main; main(sys.argv[1:]);"
+        "print(*sorted(set(sys.modules) - before), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script, *arguments], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert set(done.stderr.splitlines()[-1].split()) & forbidden == set()

@@ -1,0 +1,207 @@
+"""The verbs around buying: first steps, help, doctor, config, providers, plugins, sandbox, demo."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ai302_core.cli import EXITS, VERBS, main
+from ai302_core.sandbox import serve
+
+COMMAND = [sys.executable, "-m", "ai302_core"]
+VERB_NAMES = [entry[0] for entry in VERBS if len(entry) == 3]
+Told = Callable[..., tuple[str, str]]
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Told:
+    """Run the command in this process; (stdout, stderr)."""
+
+    def run(*arguments: str, expect: int = 0) -> tuple[str, str]:
+        code = main(arguments)
+        out, err = capsys.readouterr()
+        assert code == expect, f"exit {code}\n{out}\n{err}"
+        return out, err
+
+    return run
+
+
+def lines(text: str) -> list[Any]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def configured(address: str = "https://api.302.ai") -> None:
+    Path("gen302.toml").write_text(
+        'default = "hero"\n'
+        f'[providers.hero]\nfamily = "midjourney"\nbase_url = "{address}"\n'
+        '[providers.relay]\nfamily = "midjourney"\ngateway = "new-api"\nbase_url = "https://relay.example/v1/"\n'
+        'api_key_env = "RELAY_KEY"\n'
+        '[aliases]\nposter = ["hero", "relay"]\n'
+    )
+
+
+def test_a_newcomer_is_told_what_to_type(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "demo" in told()[0]
+    monkeypatch.setenv("AI302_API_KEY", "sk-x")
+    assert "costs money" in told()[0]
+    configured()
+    assert "doctor" in told()[0]
+    monkeypatch.setenv("GEN302_SANDBOX", "http://127.0.0.1:1")
+    assert "nothing costs money" in told()[0]
+
+
+def test_help_lists_every_verb_and_every_exit_code(told: Told) -> None:
+    out, _ = told("--help")
+    assert all(f"  {verb} " in out for verb in VERB_NAMES)
+    assert all(f"{code}  {text}" in out for code, text in EXITS)
+
+
+@pytest.mark.parametrize("verb", [*VERB_NAMES, "jobs show", "jobs resume", "jobs adopt", "jobs reconcile"])
+def test_every_verb_has_help_with_examples(told: Told, verb: str) -> None:
+    out, _ = told(*verb.split(), "--help")
+    assert f"usage: gen302 {verb}" in out
+    assert "examples:\n  gen302 " in out
+    assert "--json" in out
+    assert told("help", *verb.split())[0] == out
+
+
+def test_config_shows_values_with_their_places(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    configured()
+    monkeypatch.setenv("AI302_API_KEY", "sk-secret")
+    monkeypatch.setenv("GEN302_PROVIDERS__HERO__DEFAULTS__SPEED", "relax")
+    out, _ = told("config", "show")
+    assert 'base_url = "https://relay.example"' in out
+    assert "gen302.toml, line" in out
+    assert "GEN302_PROVIDERS__HERO__DEFAULTS__SPEED" in out
+    assert "sk-secret" not in out + told("config", "--json")[0]
+    (document,) = lines(told("config", "show", "--json")[0])
+    assert document["settings"]["providers"]["relay"]["gateway"] == "new-api"
+    paths = lines(told("config", "path", "--json")[0])
+    assert paths[0] == {"path": str(Path("gen302.toml").resolve()), "exists": True}
+    assert json.loads(told("config", "schema")[0])["type"] == "object"
+
+
+def test_providers_say_where_each_goes_and_what_keeps_it_from_there(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured()
+    monkeypatch.setenv("AI302_API_KEY", "sk-secret")
+    hero, relay = lines(told("providers", "--json")[0])
+    assert (hero["name"], hero["base_url"], hero["key"], hero["default"]) == (
+        "hero",
+        "https://api.302.ai",
+        "AI302_API_KEY",
+        True,
+    )
+    assert (relay["default"], relay["key"]) == (False, None)
+    assert "RELAY_KEY" in relay["problem"]
+    out, _ = told("providers")
+    assert "poster is hero, then relay" in out
+    assert "sk-secret" not in out
+
+
+def test_plugins_list_each_family_with_its_distribution(told: Told) -> None:
+    (midjourney,) = [entry for entry in lines(told("plugins", "--json")[0]) if entry["name"] == "midjourney"]
+    assert (midjourney["distribution"], midjourney["ok"]) == ("ai302-midjourney", True)
+    assert "imagine" in midjourney["operations"]
+    assert "302ai" in midjourney["gateways"]
+
+
+def broken_plugin(folder: Path, code: str) -> None:
+    (folder / "sunken.py").write_text(code)
+    info = folder / "sunken_ship-1.2.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sunken-ship\nVersion: 1.2\n")
+    (info / "entry_points.txt").write_text("[ai302_core.families]\nsunken = sunken\n")
+
+
+def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, text=True, encoding="utf-8", timeout=60, **options
+    )
+
+
+def test_a_broken_plugin_costs_only_itself(tmp_path: Path) -> None:
+    broken_plugin(tmp_path, "import a_module_nobody_has\n")
+    path = {**os.environ, "PYTHONPATH": str(tmp_path), "AI302_API_KEY": "sk-x"}
+    listed = run("plugins", env=path)
+    assert listed.returncode == 2
+    assert "sunken-ship 1.2" in listed.stderr
+    assert "a_module_nobody_has" in listed.stderr
+    assert "Traceback" not in listed.stderr
+    by_name = {entry["name"]: entry for entry in lines(run("plugins", "--json", env=path).stdout)}
+    assert (by_name["sunken"]["ok"], by_name["midjourney"]["ok"]) == (False, True)
+    assert run("run", "x", "-p", "midjourney", "--dry-run", env=path).returncode == 0
+
+
+def test_doctor_survives_a_plugin_that_ends_python(tmp_path: Path) -> None:
+    broken_plugin(tmp_path, "import os; os._exit(9)\n")
+    done = run("doctor", "sunken", env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 2
+    assert "ends Python" in done.stdout
+
+
+def test_doctor_looks_without_key_or_money(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve() as sandbox:
+        configured(sandbox.url + "/mj-fast/")
+        monkeypatch.setenv("AI302_API_KEY", sandbox.key)
+        monkeypatch.setenv("AI302_BASE_URL", "https://elsewhere.example")
+        out, err = told("doctor", "hero")
+        assert f"gateway 302ai at {sandbox.url}\n" in out
+        assert "key from AI302_API_KEY" in out
+        assert "writable" in out
+        assert "AI302_BASE_URL" in out
+        assert "All well." in err
+        checks = {entry["check"]: entry for entry in lines(told("doctor", "--json", expect=2)[0])}
+        assert (checks["hero"]["exit"], checks["relay"]["exit"]) == (0, 2)
+        assert "RELAY_KEY" in checks["relay"]["error"]["message"]
+        assert sandbox.key not in out + err + json.dumps(checks)
+        assert all("***" not in str(seen.headers.values()) for seen in sandbox.requests), "no key was sent"
+        assert sandbox.paid == 0
+
+
+def test_sandbox_runs_a_command_in_it_and_hands_on_its_exit_code() -> None:
+    script = "import os, sys, urllib.request as r; print(os.environ['GEN302_SANDBOX']); sys.exit(7)"
+    done = run("sandbox", "--", sys.executable, "-c", script)
+    assert done.returncode == 7
+    assert done.stdout.startswith("http://127.0.0.1:")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_sandbox_alone_says_how_to_use_it_and_ends_with_ctrl_c() -> None:
+    child = subprocess.Popen([*COMMAND, "sandbox"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    url = child.stdout.readline().strip()
+    with pytest.raises(urllib.error.HTTPError), urllib.request.urlopen(f"{url}/nothing", timeout=10):
+        pass
+    child.send_signal(signal.SIGINT)
+    _, people = child.communicate(timeout=20)
+    assert child.returncode == 0
+    assert f"GEN302_SANDBOX={url}" in people
+    assert "curl" in people
+    assert "Traceback" not in people
+
+
+def test_demo_ends_with_files_jobs_and_three_commands() -> None:
+    configured("https://relay.example")  # somebody's own configuration does not matter to it
+    done = run("demo")
+    assert done.returncode == 0, done.stderr
+    files = [path for path in Path("gen302-demo").iterdir() if path.suffix != ".json"]
+    assert len(files) == 5
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in files)
+    assert len(list(Path("gen302-demo").glob("*.json"))) == 2
+    table = done.stdout[done.stdout.index("ID ") :]
+    assert table.count("succeeded") == 2
+    assert str(Path("gen302-demo").resolve()) in done.stderr
+    assert "no money was spent" in done.stderr
+    assert "AI302_API_KEY=sk-..." in done.stderr or os.name == "nt"
+    assert lines(run("jobs", "--json").stdout) == [], "the demo's jobs are not among the real ones"
