@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from ai302_core import _media, _sqlite
+from ai302_core import _sqlite
 from ai302_core._accounts import Account
+from ai302_core._files import media
 from ai302_core._steps import Call, Flow, Load, NewId, Now, Paid, Record, Reply, Save, Send, Sleep
 from ai302_core.errors import TransportError
 from ai302_core.family import (
@@ -100,7 +101,7 @@ class Hand:
             case Record():
                 return step.apply(self.ledger)
             case Load():
-                return _media.load(step.media, step.field)
+                return media.load(step.media, step.field)
             case Save():
                 return step.work()
             case _:

@@ -13,7 +13,7 @@ import pytest
 
 import ai302_core
 from ai302_core import errors
-from ai302_core._names import plan
+from ai302_core._files.naming import plan
 from ai302_core.assets import Asset, Media
 from ai302_core.cli import EXITS, VERSION
 from ai302_core.cli._options import absolute

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from ai302_core import _links, downloads
-from ai302_core._parts import Fetched, Part
+from ai302_core._files.parts import Fetched, Part
 from ai302_core._steps import Flow, Now, Save, Sleep, Stream, Streamed
 from ai302_core.assets import Asset
 from ai302_core.errors import DownloadError, TransportError

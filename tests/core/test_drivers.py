@@ -281,9 +281,7 @@ def test_many_threads_share_a_driver(shop: Any, gateway: Gateway) -> None:
     account, transport, ledger = shop
     driver = SyncDriver(transport, ledger)
     threads = [
-        threading.Thread(
-            target=lambda n=n: driver.pay(_submitting.submit(account, ImageRequest(f"{n}"), Order()))  # type: ignore[misc]
-        )
+        threading.Thread(target=lambda n=n: driver.pay(_submitting.submit(account, ImageRequest(f"{n}"), Order())))
         for n in range(24)
     ]
     for thread in threads:

@@ -23,17 +23,13 @@ PLUGINS = sorted(path.parent.name for path in ROOT.glob("plugins/*/pyproject.tom
 # Floors, from the ground up: a module imports from its own floor (without a circle) and from those below.
 DATA, FILES, DECISIONS, PERFORMERS, PROVIDERS, SANDBOX, TESTING, COMMAND = range(8)
 FLOORS = {
-    DATA: "errors assets requests jobs family ledger hookspecs _vocabulary _steps _paths _links _sniffing",
-    FILES: "_media _parts _writing _cutting _sidecar",  # what flows have done with files: no network, no clock
+    DATA: "errors assets requests jobs family ledger hookspecs _vocabulary _steps _paths _links _policies",
+    FILES: "_files",  # what flows have done with files: no network, no clock
     DECISIONS: """
-        _accounts _policies _reading _wire _planning _names _receipts _looking _submitting _acting _outcomes _following _flows
-        _fetching _placing _opening downloads
+        _accounts _reading _wire _planning _receipts _looking _submitting _acting _outcomes _following
+        _flows downloads
     """,
-    PERFORMERS: """
-        _http _addresses _diagnosis _drivers config registry
-        _settings _keys _layers _tomllines _validation _showing _installed _loading _probing
-        _sqlite _store _database _schema _rows _claims _owners _filelocks _noledger _troubles
-    """,
+    PERFORMERS: "_clock _http _addresses _diagnosis _drivers config _config registry _plugins _sqlite",
     PROVIDERS: "_connection _many providers async_providers",
     SANDBOX: "sandbox",
     TESTING: "testing",
@@ -41,8 +37,8 @@ FLOORS = {
 }
 ROOMS = {name: floor for floor, names in FLOORS.items() for name in names.split()}
 
-HTTP = {"_http"}
-LEDGER = {"_sqlite", "_filelocks"}  # the ledger asks the operating system, and waits for it
+HTTP = {"_http", "_clock"}
+LEDGER = {"_sqlite"}  # the ledger asks the operating system, and waits for it
 CLOCKS = HTTP | LEDGER | {"sandbox", "testing"}
 SLEEPS = HTTP | LEDGER | {"sandbox", "testing"}
 CLOCK_CALLS = {

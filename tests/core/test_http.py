@@ -18,7 +18,7 @@ import pytest
 import respx
 import trustme
 
-from ai302_core import _http
+from ai302_core import _clock, _http
 from ai302_core._accounts import Timeouts
 from ai302_core._http import Transport
 from ai302_core._steps import Call, Stream
@@ -383,9 +383,9 @@ def test_a_refused_file_shows_its_first_bytes(serve: Any, transport: Transport, 
 
 
 def test_the_clock_never_jumps(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = _http.now()
+    before = _clock.now()
     monkeypatch.setattr(time, "time", lambda: 0.0)
-    after = _http.now()
+    after = _clock.now()
     assert before <= after
     assert (after - before).total_seconds() < 5
-    assert json.dumps(_http.new_id()).startswith(f'"{after:%y%m%d}-')
+    assert json.dumps(_clock.new_id()).startswith(f'"{after:%y%m%d}-')

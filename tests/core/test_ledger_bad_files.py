@@ -16,9 +16,8 @@ from typing import Any
 
 import pytest
 
-from ai302_core import _schema
-from ai302_core._database import shared_file_system
-from ai302_core._sqlite import SqliteLedger
+from ai302_core._sqlite import SqliteLedger, schema
+from ai302_core._sqlite.database import shared_file_system
 from ai302_core.errors import LedgerError
 from ai302_core.jobs import Job, Status
 from ai302_core.ledger import Intent
@@ -147,7 +146,7 @@ def test_an_older_ledger_is_migrated(path: Path, ledger: SqliteLedger, monkeypat
     def second(db: sqlite3.Connection) -> None:
         db.execute("ALTER TABLE jobs ADD COLUMN mood TEXT NOT NULL DEFAULT 'calm'")
 
-    monkeypatch.setattr(_schema, "MIGRATIONS", (*_schema.MIGRATIONS, second))
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, second))
     assert [job.id for job in ledger.jobs()] == ["job-1"]
     assert claim(ledger, "job-2")
     ledger.close()
@@ -158,7 +157,7 @@ def test_an_older_ledger_is_migrated(path: Path, ledger: SqliteLedger, monkeypat
 
 def test_a_ledger_of_version_0_is_migrated(path: Path, ledger: SqliteLedger) -> None:
     with closing(sqlite3.connect(path)) as db:
-        db.execute(f"PRAGMA application_id = {_schema.APPLICATION_ID}")
+        db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
         db.execute("CREATE TABLE notes (text)")
         db.execute("INSERT INTO notes VALUES ('from before')")
         db.commit()
@@ -179,7 +178,7 @@ def test_a_migration_that_fails_changes_nothing(
         db.execute("INSERT INTO nowhere VALUES (1)")
 
     with monkeypatch.context() as patch:
-        patch.setattr(_schema, "MIGRATIONS", (*_schema.MIGRATIONS, broken))
+        patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, broken))
         refused(ledger.jobs)
     assert pragma(path, "user_version") == 1
     assert ledger.files("job-1") == []

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from ai302_core import _store
-from ai302_core._owners import Owners
 from ai302_core._sqlite import SqliteLedger
+from ai302_core._sqlite import store as _store
+from ai302_core._sqlite.owners import Owners
 from ai302_core.errors import LedgerError
 from ai302_core.jobs import Job, Status
 from ai302_core.ledger import Intent
@@ -234,7 +234,7 @@ def test_those_who_try_a_lock_are_not_taken_for_an_owner(spawn: Spawn, ledger: S
     (living,) = (entry.name for entry in folder.iterdir())
     (folder / ("0" * 32)).touch(mode=0o600)  # a dead owner's file
     script = f"""
-from ai302_core._owners import Owners
+from ai302_core._sqlite.owners import Owners
 owners = Owners(Path({str(folder)!r}))
 say([sum(owners.alive({living!r}) for _ in range(500)), sum(owners.alive("0" * 32) for _ in range(500))])
 """

@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 from PIL import Image
 
-from ai302_core import _media, _sniffing
+from ai302_core._files import media as _media
+from ai302_core._files import sniffing as _sniffing
 from ai302_core.assets import Asset, MediaRef
 from ai302_core.errors import ParameterError
 

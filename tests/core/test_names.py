@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ai302_core import _names
+from ai302_core._files import naming
 from ai302_core.assets import Asset
 from ai302_core.errors import ParameterError
 from ai302_core.jobs import Job, Status
@@ -30,7 +30,7 @@ def job(request: Request | None = None, key: str | None = None) -> Job:
 
 
 def names(to: str, assets: list[Asset] = TILES, extra: dict[str, object] | None = None, **given: str) -> list[str]:
-    return [(target.folder / target.stem).as_posix() for target in _names.plan(to, job(**given), assets, extra)]  # type: ignore[arg-type]
+    return [(target.folder / target.stem).as_posix() for target in naming.plan(to, job(**given), assets, extra)]  # type: ignore[arg-type]
 
 
 def valid(name: str) -> bool:
@@ -66,7 +66,7 @@ def test_a_folder_gets_readable_names() -> None:
     ],
 )
 def test_the_default_name_is_the_prompts_beginning(request_: Request, slug: str) -> None:
-    (target,) = _names.plan("out", job(request_), TILES[:1])
+    (target,) = naming.plan("out", job(request_), TILES[:1])
     assert target.stem == slug
 
 
@@ -95,7 +95,7 @@ def test_columns_of_a_batch() -> None:
 def test_a_filled_destination_means_the_same_in_another_process() -> None:
     for to in ("s/{sku}", "s/{sku}-{n}", "{sku}/{sku}", "{{{sku}}}", "{sku}/", "s/{sku}.png", "{sku}/x"):
         for sku in ("A-7", "v1.2", "{n}", "cat.jpg", "..", "}{", "CON"):
-            kept = _names.fill(to, {"sku": sku})
+            kept = naming.fill(to, {"sku": sku})
             assert names(kept) == names(to, extra={"sku": sku})
 
 
@@ -111,7 +111,7 @@ def test_an_unknown_field_is_told_with_the_known_ones(to: str) -> None:
 
 def test_a_nul_is_refused_before_anything_is_paid() -> None:
     with pytest.raises(ParameterError):
-        _names.fill("a\0b", {})
+        naming.fill("a\0b", {})
 
 
 def test_assets_of_several_roles_keep_the_numbers_of_the_deliverables() -> None:
@@ -126,19 +126,19 @@ def test_names_differ_even_where_case_and_accents_do_not_count() -> None:
     assert names("x/{key}-{n}", assets, key="A") == ["x/A-1", "x/A-2"]
     same = [Asset(kind="image", role=role) for role in ("Straße", "STRASSE", "e\u0301", "é")]
     stems = names("{role}", same)
-    assert len({_names.fold(stem) for stem in stems}) == 4
+    assert len({naming.fold(stem) for stem in stems}) == 4
 
 
 def test_a_taken_name_is_followed_by_numbers_that_nobody_else_has() -> None:
-    first, second = _names.plan("{role}", job(), [Asset(kind="image", role="a"), Asset(kind="image", role="a-2")])
-    tried = [path.name for path in itertools.islice(_names.candidates(first, ".png"), 3)]
+    first, second = naming.plan("{role}", job(), [Asset(kind="image", role="a"), Asset(kind="image", role="a-2")])
+    tried = [path.name for path in itertools.islice(naming.candidates(first, ".png"), 3)]
     assert tried == ["a.png", "a-3.png", "a-4.png"]
-    assert next(_names.candidates(second, ".png")).name == "a-2.png"
+    assert next(naming.candidates(second, ".png")).name == "a-2.png"
 
 
 @pytest.mark.parametrize("name", ["CON", "nul.txt", "Com1", "LPT9.tar.gz", "aux ", "CONIN$", "COM¹"])
 def test_names_windows_keeps_for_itself(name: str) -> None:
-    assert valid(_names.safe(name))
+    assert valid(naming.safe(name))
 
 
 ANY = st.text(alphabet=st.characters(exclude_categories=()), max_size=300) | st.sampled_from(
@@ -169,23 +169,23 @@ def test_whatever_the_values_are_names_are_valid_inside_and_unshared(
     assets = [*TILES, Asset(kind="image", role=role)]
     root = Path("root").absolute()
     base = job(ImageRequest(prompt), key)
-    targets = _names.plan(f"{root}/{to}", base, assets, {"a": a, "b": b})
-    assert targets == _names.plan(_names.fill(f"{root}/{to}", {"a": a, "b": b}), base, assets)
+    targets = naming.plan(f"{root}/{to}", base, assets, {"a": a, "b": b})
+    assert targets == naming.plan(naming.fill(f"{root}/{to}", {"a": a, "b": b}), base, assets)
     for target in targets:
         path = target.folder / f"{target.stem}-12345.jpeg"
         inside = Path(os.path.normpath(path)).relative_to(root)
         assert all(valid(part) for part in inside.parts), inside
         assert len(inside.parts) == to.count("/") + 1
         assert valid(target.stem)
-    folded = [_names.fold(str(target.folder / target.stem)) for target in targets]
+    folded = [naming.fold(str(target.folder / target.stem)) for target in targets]
     assert len(set(folded)) == len(folded)
 
 
 @given(ANY)
 def test_a_safe_name_stays_as_it_is(text: str) -> None:
-    once = _names.safe(text)
+    once = naming.safe(text)
     assert valid(once)
-    assert _names.safe(once) == once
+    assert naming.safe(once) == once
 
 
 def test_the_date_is_utc() -> None:

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 from PIL import Image, ImageCms
 
-from ai302_core import _cutting, downloads
+from ai302_core import downloads
+from ai302_core._files import cutting
 from ai302_core._steps import Flow, Now, Record, Save, Sleep, Stream, Streamed
 from ai302_core.assets import Asset, MediaRef
 from ai302_core.errors import DownloadError
@@ -195,7 +196,7 @@ def test_a_tile_keeps_mode_profile_and_transparency(mode: str, tmp_path: Path) -
     grid = source.convert("RGB").convert(mode) if mode != "I;16" else Image.new("I;16", (9, 7), 40000)
     options: dict[str, Any] = {"transparency": 3} if mode == "P" else {}
     grid.save(tmp_path / "grid.png", icc_profile=profile, **options)
-    ((content, width, height),) = _cutting.cut(tmp_path / "grid.png", [(1, 1, 2, 2)])
+    ((content, width, height),) = cutting.cut(tmp_path / "grid.png", [(1, 1, 2, 2)])
     with Image.open(io.BytesIO(content)) as tile, Image.open(tmp_path / "grid.png") as whole:
         assert (tile.mode, tile.size, (width, height)) == (whole.mode, (5, 4), (5, 4))
         assert tile.tobytes() == whole.crop((4, 3, 9, 7)).tobytes()
@@ -470,7 +471,7 @@ def test_a_sidecar_that_cannot_be_written_is_only_a_notice(
     def full(*given: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("ai302_core._sidecar.keep", full)
+    monkeypatch.setattr("ai302_core._files.sidecar.keep", full)
     files, notices = world.save(tmp_path)
     assert len(files) == 4
     assert [notice.code for notice in notices] == ["no_sidecar"]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ai302_core._tomllines import KeyPath, key_lines
+from ai302_core._config.tomllines import KeyPath, key_lines
 
 
 def paths(value: Any, above: KeyPath = ()) -> Iterator[KeyPath]:

@@ -45,7 +45,7 @@ def requests() -> None:
     assert_type(request, ImageRequest)
     assert_type(request.prompt, str)
     assert_type(request.model, str | None)
-    assert_type(request.images, tuple[Media, ...])
+    assert_type(request.images, X)
     clip = VideoRequest("it sways", duration=5, first_frame=picture, extra={"hd": True})
     assert_type(clip.duration, float | None)
     ImageRequest("typo", aspect="16:9")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

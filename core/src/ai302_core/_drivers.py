@@ -13,7 +13,8 @@ from dataclasses import replace
 from types import FrameType
 from typing import Any, TypeVar
 
-from . import _http, _media
+from . import _clock, _http
+from ._files import media
 from ._steps import Flow, Load, NewId, Now, Paid, Receipt, Record, Reply, Save, Send, Sleep, Step, Stream
 from .errors import LedgerError, TransportError
 from .jobs import Job
@@ -77,7 +78,7 @@ class SignalStop(Stop):
         self._resting = True
         try:
             self.check()
-            _http.sleep(seconds)
+            _clock.sleep(seconds)
         finally:
             self._resting = False
 
@@ -141,16 +142,16 @@ class SyncDriver:
             case Paid():
                 return self._paid(step)
             case Sleep():
-                seconds = _http.spread(step.seconds, step.spread)
-                return stop.sleep(seconds) if stop is not None else _http.sleep(seconds)
+                seconds = _clock.spread(step.seconds, step.spread)
+                return stop.sleep(seconds) if stop is not None else _clock.sleep(seconds)
             case Now():
-                return _http.now()
+                return _clock.now()
             case NewId():
-                return _http.new_id()
+                return _clock.new_id()
             case Record():
                 return step.apply(self.ledger)
             case Load():
-                return _media.load(step.media, step.field)
+                return media.load(step.media, step.field)
             case Stream():
                 return self.transport.stream(step)
             case Save():
@@ -164,7 +165,7 @@ class SyncDriver:
             answer = self.transport.send(step.call, paid=True)
         except TransportError as problem:
             answer = problem
-        receipt = step.receipt(answer, _http.now())
+        receipt = step.receipt(answer, _clock.now())
         if receipt.job is None:
             return receipt
         try:
@@ -225,11 +226,11 @@ class AsyncDriver:
             case Send():
                 return await self._transport.send_async(step.call)
             case Sleep():
-                return await _http.sleep_async(_http.spread(step.seconds, step.spread))
+                return await _http.sleep_async(_clock.spread(step.seconds, step.spread))
             case Now():
-                return _http.now()
+                return _clock.now()
             case NewId():
-                return _http.new_id()
+                return _clock.new_id()
             case Paid():
                 raise TypeError("a paid step never runs in a coroutine")
             case Stream():

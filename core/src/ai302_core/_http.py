@@ -1,17 +1,14 @@
-"""The only file that imports httpx, sleeps or reads a clock: sending, streaming, waiting, in both worlds."""
+"""The only file that imports httpx: sending and streaming, in both worlds."""
 
 from __future__ import annotations
 
 import asyncio
 import http.cookiejar
 import os
-import secrets
 import ssl
 import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -20,6 +17,7 @@ import httpx
 
 from . import _addresses, _diagnosis, _links
 from ._accounts import Timeouts
+from ._clock import ELAPSED
 from ._steps import Call, Reply, Stream, Streamed
 from .errors import TransportError
 
@@ -27,32 +25,6 @@ MAX_BODY = 64 * 2**20
 """Bytes an API answer may have; files are streamed and have their own limit."""
 
 _FRESH = 0.5  # seconds: an idle connection older than this may be dead, and a paid request must not find out
-_ELAPSED: Callable[[], float] = (
-    (lambda: time.clock_gettime(time.CLOCK_BOOTTIME)) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
-)
-_STARTED = datetime.now(UTC), _ELAPSED()
-_LETTERS = "abcdefghjkmnpqrstvwxyz23456789"
-
-
-def now() -> datetime:
-    """Aware UTC, from one reading of the wall clock and the machine's uptime: it cannot jump."""
-    start, elapsed = _STARTED
-    return start + timedelta(seconds=_ELAPSED() - elapsed)
-
-
-def new_id() -> str:
-    """A new job id."""
-    return f"{now():%y%m%d}-{''.join(secrets.choice(_LETTERS) for _ in range(8))}"
-
-
-def spread(seconds: float, fraction: float) -> float:
-    """The seconds, give or take the fraction."""
-    return max(0.0, seconds * (1 + fraction * (2 * secrets.randbelow(10_001) / 10_000 - 1)))
-
-
-def sleep(seconds: float) -> None:
-    """Wait."""
-    time.sleep(seconds)
 
 
 async def sleep_async(seconds: float) -> None:
@@ -136,7 +108,7 @@ class Transport:
         problem: TransportError
         try:
             timeout = self._timeout(call)
-            deadline = _ELAPSED() + (timeout.read or 0) + self._timeouts.connect
+            deadline = ELAPSED() + (timeout.read or 0) + self._timeouts.connect
             with (
                 self._client(paid=paid) as client,
                 client.stream(
@@ -156,7 +128,7 @@ class Transport:
         busy[index] += 1
         try:
             timeout = self._timeout(call)
-            deadline = _ELAPSED() + (timeout.read or 0) + self._timeouts.connect
+            deadline = ELAPSED() + (timeout.read or 0) + self._timeouts.connect
             async with clients[index].stream(
                 call.method, call.url, headers=_headers(call), content=call.body, timeout=timeout
             ) as answer:
@@ -240,7 +212,7 @@ async def _bounded_async(pieces: AsyncIterator[bytes], deadline: float) -> bytes
 def _check(body: bytearray, deadline: float) -> None:
     if len(body) > MAX_BODY:
         raise _TooMuch(f"the answer is larger than {MAX_BODY // 2**20} MiB")
-    if _ELAPSED() > deadline:
+    if ELAPSED() > deadline:
         raise _TooMuch("the answer drips in too slowly")
 
 

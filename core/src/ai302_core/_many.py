@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from dataclasses import replace
 from pathlib import Path
 
-from . import _acting, _flows, _http, _looking, _outcomes, _submitting
+from . import _acting, _clock, _flows, _looking, _outcomes, _submitting
 from ._accounts import Account
 from ._connection import Connection
 from ._following import Agenda, Batch, Followed
@@ -82,7 +82,7 @@ class Crowd:
                 job = await driver.run(_flows.settle(account, job, timeout=None, on_update=None))
                 return await self._settled(account, job, outcome)
             plan = await driver.run(_looking.schedule_of(account, job, watched=False))
-            now = _http.now()
+            now = _clock.now()
             operation = _looking.operation_of(account, job)
             entry = Followed(account, operation, job, plan, _looking.patience(account, job), now)
         except Ai302Error as problem:
@@ -94,7 +94,7 @@ class Crowd:
 
     async def _follow(self) -> None:
         while True:
-            now = _http.now()
+            now = _clock.now()
             free = IN_FLIGHT - sum(1 for task in self._tasks if task.get_name() == "look")
             for batch in self._agenda.due(now, free):
                 task = asyncio.create_task(self._look(batch), name="look")
@@ -111,7 +111,7 @@ class Crowd:
         jobs = [entry.job for entry in batch]
         try:
             looks = await driver.run(_looking.look_together(account, jobs))
-            finished = self._agenda.take(batch, looks, _http.now())
+            finished = self._agenda.take(batch, looks, _clock.now())
         except Ai302Error as problem:
             finished = batch
             for entry in batch:

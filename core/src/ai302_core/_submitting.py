@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from . import _media, _names, _planning, _policies, _receipts
+from . import _planning, _policies, _receipts
 from ._accounts import Account
+from ._files import media as _media
+from ._files import naming
 from ._planning import Plan
 from ._steps import Call, Flow, Load, NewId, Now, Paid, Picture, Receipt, Record, Reply, Sleep
 from .errors import (
@@ -83,7 +85,7 @@ def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
         )
     made = _planning.plan(account, request, lenient=order.lenient, parent=order.parent, operation=order.operation)
     if order.save_to is not None:
-        order = replace(order, save_to=_names.fill(order.save_to, {}))
+        order = replace(order, save_to=naming.fill(order.save_to, {}))
     loaded = yield from pictures(made.request)
     stored = remembered(request, loaded)
     digest = _planning.digest(stored, order.parent.id if order.parent else None)

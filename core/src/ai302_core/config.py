@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import registry
-from ._keys import COMMON_KEYS, SecretKey, key_for, normalise_base_url, sandbox_address
-from ._layers import CONFIG_NAME, Layer, config_dir, data_dir, find, layers, search_paths
-from ._settings import (
+from ._config.keys import COMMON_KEYS, SecretKey, key_for, normalise_base_url, sandbox_address
+from ._config.layers import CONFIG_NAME, Layer, config_dir, data_dir, find, layers, search_paths
+from ._config.settings import (
     Budget,
     GatewaySettings,
     LimitSettings,
@@ -22,11 +22,11 @@ from ._settings import (
     Settings,
     TimeoutSettings,
 )
-from ._showing import show
+from ._config.showing import show
 from .errors import ConfigError
 
 if TYPE_CHECKING:
-    from ._validation import Configuration, ProviderTable
+    from ._config.validation import Configuration, ProviderTable
 
 __all__ = [
     "COMMON_KEYS",
@@ -70,7 +70,7 @@ def load_settings(
 
     Raises ConfigError with file, line and the nearest known key; never with a value.
     """
-    from ._validation import validated
+    from ._config.validation import validated
 
     env = os.environ if env is None else env
     found = layers(config, arguments={"budget": budget} if budget is not None else None, env=env, cwd=cwd)
@@ -291,6 +291,6 @@ def _known(settings: Settings, name: str, installed: Sequence[str]) -> str:
 
 def schema_json() -> dict[str, Any]:
     """The JSON schema of `gen302.toml`, for editors."""
-    from ._validation import Configuration
+    from ._config.validation import Configuration
 
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Configuration.model_json_schema()}

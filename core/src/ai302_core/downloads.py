@@ -11,12 +11,14 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from . import _links, _names, _placing, _sidecar
-from ._fetching import LIMIT, fetch, fitting, refuse
-from ._media import data_content
-from ._opening import open_stream
-from ._parts import Fetched, Part
-from ._placing import Piece
+from . import _links
+from ._files import naming, placing
+from ._files import sidecar as _sidecar
+from ._files.fetching import LIMIT, fetch, fitting, refuse
+from ._files.media import data_content
+from ._files.opening import open_stream
+from ._files.parts import Fetched, Part
+from ._files.placing import Piece
 from ._steps import Flow, Now, Record, Save
 from .assets import Asset
 from .errors import DownloadError
@@ -138,13 +140,13 @@ def begin(
 ) -> Flow[Saving]:
     """Decide what is to be done; see `save`."""
     wanted = _wanted(job, assets, (roles,) if isinstance(roles, str) else roles)
-    filled = _names.fill(to, extra or {}) or "."
+    filled = naming.fill(to, extra or {}) or "."
     records = (yield from Record(lambda ledger: ledger.files(job.id))) if recorded else []
     try:
         # Joined as text: a trailing separator says "folder".
         place = yield from Save(lambda: os.path.join(os.getcwd(), filled))  # noqa: PTH109, PTH118
-        targets = _names.plan(place, job, wanted)
-        kept, pieces = yield from Save(partial(_placing.survey, job.id, targets, records))
+        targets = naming.plan(place, job, wanted)
+        kept, pieces = yield from Save(partial(placing.survey, job.id, targets, records))
     except OSError as problem:
         raise _disk_error(_hint(job, recorded), problem, filled) from None
     return Saving(job, place, sidecar, wanted, kept, pieces, recorded)
@@ -170,7 +172,7 @@ def save_one(saving: Saving, piece: Piece) -> Flow[Saved]:
     try:
         part = yield from Save(partial(Part, folder, piece.name))
         fetched = yield from _content(job, piece, part)
-        records, notices = yield from Save(partial(_placing.put, job, saving.to, piece, part, fetched))
+        records, notices = yield from Save(partial(placing.put, job, saving.to, piece, part, fetched))
         if saving.recorded:
             yield from Record(lambda ledger: ledger.add_files(job.id, records))
         complete = True
@@ -213,7 +215,7 @@ def conclude(
     if saving.sidecar and files:
         recorded = yield from Record(lambda ledger: ledger.files(job.id))
         try:
-            yield from Save(lambda: _sidecar.keep(job, _placing.together(files, recorded)))
+            yield from Save(lambda: _sidecar.keep(job, placing.together(files, recorded)))
         except OSError as problem:
             text = f"The sidecar could not be written: {_reason(problem)}. The files are saved."
             notices.append(Notice(code="no_sidecar", message=text))

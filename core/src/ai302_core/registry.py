@@ -7,9 +7,9 @@ import threading
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from ._installed import GROUP, Installed, canonical, installed
-from ._loading import Plugin, load_one
-from ._probing import PluginReport, report
+from ._plugins.installed import GROUP, Installed, canonical, installed
+from ._plugins.loading import Plugin, load_one
+from ._plugins.probing import PluginReport, report
 from .errors import PluginError
 
 if TYPE_CHECKING:

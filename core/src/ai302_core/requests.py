@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, ClassVar, TypeVar
 
@@ -51,7 +52,7 @@ class Request:
                 object.__setattr__(self, item.name, tuple(value))
             elif isinstance(value, Mapping):
                 object.__setattr__(self, item.name, copy.deepcopy(dict(value)))
-            elif isinstance(value, (str, bytes)) and item.default == ():
+            elif isinstance(value, (str, bytes, os.PathLike)) and item.default == ():
                 object.__setattr__(self, item.name, (value,))
         _check(self)
 
@@ -176,7 +177,7 @@ class ImageRequest(Request):
     resolution: str | None = None
     seed: int | None = None
     count: int | None = None
-    images: tuple[Media, ...] = ()
+    images: Sequence[Media] = ()
     mask: Media | None = None
 
 
@@ -204,7 +205,7 @@ class VideoRequest(Request):
     audio: bool | None = None
     first_frame: Media | None = None
     last_frame: Media | None = None
-    references: tuple[Media, ...] = ()
+    references: Sequence[Media] = ()
     video: Media | None = None
 
 

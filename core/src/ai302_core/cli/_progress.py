@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ai302_core import _policies
+from ai302_core import _clock, _policies
 from ai302_core.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -86,9 +86,8 @@ def duration(seconds: float) -> str:
 
 def now() -> datetime:
     """The moment, aware UTC."""
-    from ai302_core import _http  # the file that reads clocks also imports httpx: help does without
 
-    return _http.now()
+    return _clock.now()
 
 
 def age(job: Job) -> float:

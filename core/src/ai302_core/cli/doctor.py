@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from ai302_core import _http, _reading, registry
+from ai302_core import _clock, _reading, registry
 from ai302_core._steps import Call, Reply
 from ai302_core.errors import Ai302Error, ConfigError, PluginError
 from ai302_core.jobs import Status
@@ -194,10 +194,10 @@ def _importable(family: str, choice: str | None) -> None:
 
 def _answers(session: Session, account: Account) -> str:
     """What the address says to a request without a key. Raises TransportError when nothing answers."""
-    start = _http.now()
+    start = _clock.now()
     transport = session.connection.driver(account).transport
     reply = transport.send(Call("GET", f"{account.base_url}/"))
-    seconds = (_http.now() - start).total_seconds()
+    seconds = (_clock.now() - start).total_seconds()
     return f"answers in {seconds:.1f} s with HTTP {reply.status}{_page(reply)}"
 
 

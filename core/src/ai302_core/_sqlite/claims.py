@@ -6,11 +6,12 @@ import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from . import _rows
-from ._owners import Owners
-from .errors import BudgetExceeded, KeyConflict
-from .jobs import Job, Status
-from .ledger import Claim, Intent, Limits
+from ai302_core.errors import BudgetExceeded, KeyConflict
+from ai302_core.jobs import Job, Status
+from ai302_core.ledger import Claim, Intent, Limits
+
+from . import rows as _rows
+from .owners import Owners
 
 _REPEATABLE = frozenset({Status.FAILED, Status.CANCELED, Status.ABANDONED})
 _BUSY = (Status.SUBMITTING.value, Status.QUEUED.value, Status.RUNNING.value)

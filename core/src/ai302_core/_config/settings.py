@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from . import registry
-from .errors import ConfigError
+from ai302_core import registry
+from ai302_core.errors import ConfigError
 
 __all__ = [
     "Budget",

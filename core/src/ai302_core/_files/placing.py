@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import _cutting, _names
-from ._fetching import refuse
-from ._names import Target, candidates, fold
-from ._parts import Fetched, Part
-from ._sniffing import pixels
-from ._writing import digest, publish, publish_content
-from .assets import Asset
-from .jobs import Job, Notice
-from .ledger import FileRecord
+from ai302_core.assets import Asset
+from ai302_core.jobs import Job, Notice
+from ai302_core.ledger import FileRecord
+
+from . import cutting, naming
+from .fetching import refuse
+from .naming import Target, candidates, fold
+from .parts import Fetched, Part
+from .sniffing import pixels
+from .writing import digest, publish, publish_content
 
 __all__ = ["Piece", "put", "survey", "together"]
 
@@ -88,7 +89,7 @@ def _stands(path: Path, target: Target) -> bool:
 
 
 def _part_name(job_id: str, asset: Asset) -> str:
-    return _names.safe(f"{job_id}-{asset.kind}-{asset.role}-{asset.index}")
+    return naming.safe(f"{job_id}-{asset.kind}-{asset.role}-{asset.index}")
 
 
 def put(job: Job, to: str, piece: Piece, part: Part, fetched: Fetched) -> tuple[list[FileRecord], list[Notice]]:
@@ -100,11 +101,11 @@ def put(job: Job, to: str, piece: Piece, part: Part, fetched: Fetched) -> tuple[
     cells = [(target, target.asset.cut) for target in piece.targets if target.asset.cut and target is not whole]
     notices: list[Notice] = []
     try:
-        tiles = _cutting.cut(fetched.path, [cell for _, cell in cells]) if cells else []
-    except _cutting.Uncut as problem:
+        tiles = cutting.cut(fetched.path, [cell for _, cell in cells]) if cells else []
+    except cutting.Uncut as problem:
         notices.append(Notice(code=problem.code, message=str(problem)))
         whole, tiles, cells = whole or _grid(job, to, cells[0][0]), [], []
-    except _cutting.Unreadable as problem:
+    except cutting.Unreadable as problem:
         part.restart()
         raise refuse(cells[0][0].asset, str(problem)) from None
     records = []
@@ -130,7 +131,7 @@ def _record(asset: Asset, path: Path, sha256: str, size: int) -> FileRecord:
 def _grid(job: Job, to: str, tile: Target) -> Target:
     """Where the grid goes when it stands in for its tiles."""
     asset = replace(tile.asset, role="grid", index=1, cut=None, width=None, height=None)
-    return _names.plan(to, job, [asset])[0]
+    return naming.plan(to, job, [asset])[0]
 
 
 def _other_kind(asset: Asset, fetched: Fetched) -> list[Notice]:

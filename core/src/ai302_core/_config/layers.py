@@ -12,9 +12,10 @@ from typing import Any
 
 import platformdirs
 
-from ._settings import nearest
-from ._tomllines import key_lines
-from .errors import ConfigError
+from ai302_core.errors import ConfigError
+
+from .settings import nearest
+from .tomllines import key_lines
 
 __all__ = ["CONFIG_NAME", "Layer", "config_dir", "data_dir", "find", "layers", "search_paths"]
 

@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from . import _cutting
-from ._fetching import LIMIT, fetch, refuse
-from ._media import data_content
-from ._parts import Part
-from ._steps import Flow, Save
-from .assets import Asset
-from .errors import DownloadError
+from ai302_core._steps import Flow, Save
+from ai302_core.assets import Asset
+from ai302_core.errors import DownloadError
+
+from . import cutting
+from .fetching import LIMIT, fetch, refuse
+from .media import data_content
+from .parts import Part
 
 __all__ = ["open_stream"]
 
@@ -73,8 +74,8 @@ def _opened(asset: Asset, path: Path) -> BinaryIO:
     if asset.cut is None:
         return io.BufferedReader(_Temporary(path))
     try:
-        return io.BytesIO(_cutting.cut(path, [asset.cut])[0][0])
-    except _cutting.Uncut as problem:
+        return io.BytesIO(cutting.cut(path, [asset.cut])[0][0])
+    except cutting.Uncut as problem:
         raise DownloadError(str(problem), asset=asset, retryable=False) from None
-    except _cutting.Unreadable as problem:
+    except cutting.Unreadable as problem:
         raise refuse(asset, str(problem)) from None

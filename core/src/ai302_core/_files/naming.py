@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
 
-from ._sniffing import SUFFIXES
-from .assets import Asset
-from .errors import ParameterError
-from .jobs import Job
+from ai302_core.assets import Asset
+from ai302_core.errors import ParameterError
+from ai302_core.jobs import Job
+
+from .sniffing import SUFFIXES
 
 __all__ = ["FIELDS", "Target", "candidates", "fill", "plan", "safe"]
 

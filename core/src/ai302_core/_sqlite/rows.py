@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from .errors import LedgerError
-from .jobs import Job, Status
-from .requests import StoredRequest
+from ai302_core.errors import LedgerError
+from ai302_core.jobs import Job, Status
+from ai302_core.requests import StoredRequest
 
 ORPHANED = (
     "The process that sent this ended before the gateway's answer was written down: it may have been accepted and "

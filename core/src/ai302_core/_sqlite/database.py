@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from . import _schema
-from ._filelocks import Gate
-from .errors import LedgerError
+from ai302_core.errors import LedgerError
+
+from . import schema
+from .filelocks import Gate
 
 # By the names Linux gives them: their locks do not, or not always, bind the other machines.
 _SHARED = frozenset({"nfs", "nfs4", "cifs", "smbfs", "smb3", "9p", "ncpfs", "afs", "ceph", "glusterfs", "lustre",
@@ -51,13 +52,13 @@ def open_database(
     if path is None:
         db = _connect(":memory:", patience)
         with transaction(db):
-            _schema.migrate(db)
+            schema.migrate(db)
         return db
     _make_private(path)
     db = _connect(str(path), patience)
     try:
         with transaction(db, "DEFERRED"):
-            current = _schema.is_current(db)
+            current = schema.is_current(db)
         if not current:
             db.close()
             with alone():
@@ -156,8 +157,8 @@ def _write_tables(path: Path, patience: float, journal: str) -> None:
         db.execute(f"PRAGMA journal_mode = {journal}")
         _pledge(db)
         with transaction(db):
-            if not _schema.is_current(db):
-                _schema.migrate(db)
+            if not schema.is_current(db):
+                schema.migrate(db)
     finally:
         db.close()
 

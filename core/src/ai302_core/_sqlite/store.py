@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
-from ._database import open_database, passage, transaction
-from ._filelocks import Gate
-from .errors import LedgerError
+from ai302_core.errors import LedgerError
+
+from .database import open_database, passage, transaction
+from .filelocks import Gate
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]

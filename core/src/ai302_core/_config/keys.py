@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from ._settings import Settings
-from .errors import ConfigError
+from ai302_core.errors import ConfigError
+
+from .settings import Settings
 
 __all__ = ["COMMON_KEYS", "SecretKey", "key_for", "normalise_base_url", "sandbox_address"]
 

@@ -12,12 +12,13 @@ from functools import partial
 from pathlib import PurePosixPath
 from urllib.parse import urljoin, urlsplit
 
-from . import _links, _policies
-from ._parts import Fetched, Part
-from ._sniffing import SUFFIXES, describe, looks_like_html, looks_like_text, sniff
-from ._steps import Flow, Now, Save, Sleep, Stream, Streamed
-from .assets import Asset
-from .errors import DownloadError, TransportError
+from ai302_core import _links, _policies
+from ai302_core._steps import Flow, Now, Save, Sleep, Stream, Streamed
+from ai302_core.assets import Asset
+from ai302_core.errors import DownloadError, TransportError
+
+from .parts import Fetched, Part
+from .sniffing import SUFFIXES, describe, looks_like_html, looks_like_text, sniff
 
 __all__ = ["LIMIT", "fetch", "fitting", "refuse"]
 

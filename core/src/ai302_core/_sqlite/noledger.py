@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from ._rows import words
-from .errors import ConfigError
-from .jobs import Job, Status
-from .ledger import Claim, FileRecord, Intent
+from ai302_core.errors import ConfigError
+from ai302_core.jobs import Job, Status
+from ai302_core.ledger import Claim, FileRecord, Intent
+
+from .rows import words
 
 _BUSY = frozenset({Status.SUBMITTING, Status.QUEUED, Status.RUNNING})
 

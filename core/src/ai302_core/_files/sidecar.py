@@ -8,10 +8,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ._writing import place, replace
-from .assets import to_iso
-from .jobs import Job
-from .ledger import FileRecord
+from ai302_core.assets import to_iso
+from ai302_core.jobs import Job
+from ai302_core.ledger import FileRecord
+
+from .writing import place, replace
 
 __all__ = ["document", "keep"]
 

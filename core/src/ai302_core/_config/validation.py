@@ -11,9 +11,10 @@ from pydantic.types import StringConstraints
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from ._layers import KeyPath, Layer, find
-from ._settings import nearest
-from .errors import ConfigError
+from ai302_core.errors import ConfigError
+
+from .layers import KeyPath, Layer, find
+from .settings import nearest
 
 __all__ = ["Configuration", "validated"]
 

@@ -8,16 +8,17 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from ._installed import Installed, installed
-from ._loading import load_one
-from .errors import PluginError
+from ai302_core.errors import PluginError
+
+from .installed import Installed, installed
+from .loading import load_one
 
 __all__ = ["PluginReport", "report"]
 
 # The child takes over this process's path: it must find what this one would.
 _CHILD = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from ai302_core._probing import answer; answer(sys.argv[2], sys.argv[3])"
+    "from ai302_core._plugins.probing import answer; answer(sys.argv[2], sys.argv[3])"
 )
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ._installed import Installed
-from .errors import PluginError
+from ai302_core.errors import PluginError
+
+from .installed import Installed
 
 if TYPE_CHECKING:
     import pluggy
 
-    from .family import Family
+    from ai302_core.family import Family
 
 __all__ = ["Plugin", "load_one"]
 
@@ -44,7 +45,7 @@ def load_one(entry: Installed) -> Plugin:
     """Import and check the plugin. Raises PluginError; what it does to itself stays with it."""
     import pluggy
 
-    from . import hookspecs
+    from ai302_core import hookspecs
 
     module = _imported(entry)
     _check_home(entry, module)
@@ -109,7 +110,7 @@ def _check_home(entry: Installed, module: ModuleType) -> None:
 
 
 def _family(entry: Installed, module: ModuleType, hooks: pluggy.PluginManager) -> Family:
-    from .family import Family, Gateway, Operation
+    from ai302_core.family import Family, Gateway, Operation
 
     if not hooks.hook.ai302_family.get_hookimpls():
         unmarked = callable(getattr(module, "ai302_family", None))

@@ -10,7 +10,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from ._filelocks import try_lock
+from .filelocks import try_lock
 
 # Every owner this process is, in any ledger, with the descriptor that holds its lock (-1: in memory).
 _OWN: dict[str, int] = {}

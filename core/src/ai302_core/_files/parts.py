@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from ._sniffing import sniff, whole
-from ._writing import digest, write
+from .sniffing import sniff, whole
+from .writing import digest, write
 
 if sys.platform == "win32":
     import msvcrt

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from .errors import LedgerError
+from ai302_core.errors import LedgerError
 
 APPLICATION_ID = 0x41333032  # "A302", at offset 68 of the file
 

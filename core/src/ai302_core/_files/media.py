@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from ._sniffing import HEAD, describe, looks_like_html, pixels, sniff
-from ._steps import Picture
-from .assets import Asset, Media, MediaRef
-from .errors import ParameterError
+from ai302_core._steps import Picture
+from ai302_core.assets import Asset, Media, MediaRef
+from ai302_core.errors import ParameterError
+
+from .sniffing import HEAD, describe, looks_like_html, pixels, sniff
 
 __all__ = ["LIMIT", "data_content", "data_url", "load", "looks_like_html", "ref", "sniff"]
 

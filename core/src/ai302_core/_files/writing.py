@@ -10,7 +10,7 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
-from ._sniffing import HEAD
+from .sniffing import HEAD
 
 __all__ = ["digest", "place", "publish", "publish_content", "replace", "write"]
 

@@ -9,7 +9,7 @@ from dataclasses import fields, is_dataclass
 from datetime import date, time
 from typing import Any
 
-from ._settings import ProviderSettings, Settings
+from .settings import ProviderSettings, Settings
 
 __all__ = ["show"]
 

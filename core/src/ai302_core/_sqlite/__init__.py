@@ -11,14 +11,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from . import _claims, _rows
-from ._noledger import NoLedger
-from ._owners import Owners
-from ._store import Store, Work
-from ._troubles import NOT_RECORDED, NOTHING_SENT, explain
-from .errors import Billed, ConfigError, LedgerError
-from .jobs import Job, Status
-from .ledger import Claim, FileRecord, Intent, Ledger
+from ai302_core.errors import Billed, ConfigError, LedgerError
+from ai302_core.jobs import Job, Status
+from ai302_core.ledger import Claim, FileRecord, Intent, Ledger
+
+from . import claims
+from . import rows as _rows
+from .noledger import NoLedger
+from .owners import Owners
+from .store import Store, Work
+from .troubles import NOT_RECORDED, NOTHING_SENT, explain
 
 T = TypeVar("T")
 
@@ -72,21 +74,21 @@ class SqliteLedger:
 
     def _account_for_the_dead(self) -> None:
         """Jobs whose owner died before the receipt become UNCONFIRMED; one look at an index while there are none."""
-        if self._read(lambda db: _claims.dead_owners(db, self._owners)):
-            self._write(lambda db: _claims.bury(db, self._owners))
+        if self._read(lambda db: claims.dead_owners(db, self._owners)):
+            self._write(lambda db: claims.bury(db, self._owners))
 
     def find_key(self, key: str, digest: str) -> Claim | None:
-        return self._read(lambda db: _claims.held(db, self._owners, key, digest))
+        return self._read(lambda db: claims.held(db, self._owners, key, digest))
 
     def claim(self, intent: Intent) -> Claim:
-        return self._write(lambda db: _claims.claim(db, self._owners, intent))
+        return self._write(lambda db: claims.claim(db, self._owners, intent))
 
     def reopen(self, job_id: str, expected: Status) -> bool:
-        return self._write(lambda db: _claims.reopen(db, self._owners, job_id, expected))
+        return self._write(lambda db: claims.reopen(db, self._owners, job_id, expected))
 
     def write(self, job: Job, reply: bytes = b"") -> Job:
         billed: Billed = "no" if job.status is Status.REFUSED else "unknown"
-        return self._write(lambda db: _claims.record(db, job, reply), NOT_RECORDED, billed)
+        return self._write(lambda db: claims.record(db, job, reply), NOT_RECORDED, billed)
 
     def job(self, job_id: str) -> Job | None:
         self._account_for_the_dead()

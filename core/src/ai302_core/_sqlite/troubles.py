@@ -6,7 +6,7 @@ import errno
 import sqlite3
 from pathlib import Path
 
-from .errors import Billed, LedgerError
+from ai302_core.errors import Billed, LedgerError
 
 NOTHING_SENT = "Nothing was sent."
 NOT_RECORDED = "The job is not affected, but what the gateway answered is not recorded here."

@@ -1,0 +1,1 @@
+"""The parts of `config`: layers, validation, lines of TOML, keys."""
