@@ -27,7 +27,7 @@ test: $(VENV)/.tools  ## all checks: lint, format, types, tests with coverage, b
 	@$(BIN)/python -m pytest -q -m wheels tests/dists
 
 clean:  ## remove everything that was set up or produced here
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov demo-out
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov gen302-demo
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # $(call pip,ARGUMENTS): quiet; a failure shows pip's last lines and what to look at. A password in the index's address is not shown.

@@ -43,6 +43,8 @@ _COUNT = itertools.count(100)
 class Key:
     """A sentinel that must never be seen."""
 
+    source = "the test"
+
     def reveal(self) -> str:
         return "sk-SENTINEL"
 

@@ -71,4 +71,4 @@ def test_a_missing_extra_is_said_with_the_line_that_installs_it() -> None:
     )
     found = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert "starlette" in found.stdout
-    assert 'pip install "ai302-core[sandbox]"' in found.stdout
+    assert 'pip install "./core[sandbox]"' in found.stdout

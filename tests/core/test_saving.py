@@ -361,7 +361,7 @@ def test_without_pillow_the_grid_is_saved_and_cut_later_without_the_link(
             assert [path.name for path in files] == ["a-cat-v9xq2m-grid.png"]
             assert files[0].read_bytes() == PICTURE
             assert [notice.code for notice in notices] == ["images_extra"]
-            assert 'pip install "ai302-core[images]"' in notices[0].message
+            assert 'pip install "./core[images]"' in notices[0].message
     world.contents.clear()
     files, notices = world.save(tmp_path)
     assert ([path.name for path in files], notices) == (NAMES, [])

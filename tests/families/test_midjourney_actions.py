@@ -24,6 +24,8 @@ U = "3f2a9c10-5b7d-4e21-9a44-0c1d2e3f4a5b"
 
 
 class Key:
+    source = "the test"
+
     def reveal(self) -> str:
         return "sk-secret"
 

@@ -22,6 +22,8 @@ FAMILY = ai302_midjourney.ai302_family()
 
 
 class Key:
+    source = "the test"
+
     def reveal(self) -> str:
         return "sk-secret"
 

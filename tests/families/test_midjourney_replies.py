@@ -25,6 +25,8 @@ A, B = "https://file.302ai.cn/gpt/imgs/a.png", "https://file.302ai.cn/gpt/imgs/b
 
 
 class Key:
+    source = "the test"
+
     def reveal(self) -> str:
         return "sk-secret"
 

@@ -32,6 +32,8 @@ SAMPLES = {
 
 
 class Key:
+    source = "the test"
+
     def reveal(self) -> str:
         return "sk-secret"
 

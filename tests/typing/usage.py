@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from os import PathLike
 from pathlib import Path
 from typing import assert_type
 
@@ -23,6 +24,7 @@ from ai302_core import (
     JobFailed,
     JobTimeout,
     Media,
+    MediaRef,
     Model,
     Money,
     Notice,
@@ -45,7 +47,7 @@ def requests() -> None:
     assert_type(request, ImageRequest)
     assert_type(request.prompt, str)
     assert_type(request.model, str | None)
-    assert_type(request.images, X)
+    assert_type(request.images, Sequence[str | PathLike[str] | bytes | Asset | MediaRef])
     clip = VideoRequest("it sways", duration=5, first_frame=picture, extra={"hd": True})
     assert_type(clip.duration, float | None)
     ImageRequest("typo", aspect="16:9")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

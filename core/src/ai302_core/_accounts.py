@@ -13,6 +13,10 @@ from .ledger import Limits
 class Secret(Protocol):
     """A key that shows itself only when asked."""
 
+    @property
+    def source(self) -> str:
+        """Where it came from: the name of an environment variable, or "api_key="."""
+
     def reveal(self) -> str:
         """The key itself, for the one header that carries it."""
 
@@ -43,7 +47,6 @@ class Account:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     timeouts: Timeouts = field(default_factory=Timeouts)
     limits: Limits = field(default_factory=Limits)
-    per_minute: int | None = None
     interval: float = 2.0
     slowest: float = 10.0
     sandbox: bool = False

@@ -48,7 +48,14 @@ def answer(account: Account, job: Job) -> Flow[Job]:
 
 
 def act(
-    account: Account, job: Job, name: str, values: Mapping[str, Any], *, key: str | None = None, timeout: float = 60.0
+    account: Account,
+    job: Job,
+    name: str,
+    values: Mapping[str, Any],
+    *,
+    key: str | None = None,
+    timeout: float = 60.0,
+    save_to: str | None = None,
 ) -> Flow[Job]:
     """Press an action of a finished job, or answer its window with "continue"."""
     job = yield from current(job)
@@ -68,6 +75,7 @@ def act(
         key=f"{job.id}/{action.name}" if implied else key,
         implied=implied,
         timeout=timeout,
+        save_to=save_to,
         parent=job,
         operation=operation,
     )
@@ -82,8 +90,11 @@ def act(
 
 
 def _window(account: Account, job: Job) -> Flow[Job]:
-    """Look until the window a press opened shows, a few times: relays tell of it late (wire/midjourney.md 3.4)."""
-    for attempt in range(1, 6):
+    """Look until the window a press opened shows, for about 20 seconds.
+
+    A relay may sync with its upstream every 15 s only (wire/midjourney.md 3.4 and 9 no. 8, 2026-11-21).
+    """
+    for attempt in range(1, 13):
         (seen,) = yield from _looking.look(account, [job])
         job = seen.job
         if seen.trouble is None and job.status is not Status.QUEUED:

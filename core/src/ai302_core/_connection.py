@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from . import _http, _sqlite, config, registry
-from ._accounts import Account, Timeouts
+from ._accounts import Account, Secret, Timeouts
 from ._drivers import AsyncDriver, SyncDriver
-from .errors import ConfigError
+from .errors import ConfigError, PluginError
 from .family import Family, Gateway
 from .jobs import Job, Model
 from .ledger import Ledger, Limits, named
 from .requests import Request
 
 T = TypeVar("T")
+
+
+class _LazyKey:
+    """A key looked up when a call needs it: looking at what is configured, and saving files, need none."""
+
+    def __init__(self, look_up: Callable[[], Secret]) -> None:
+        self._look_up = look_up
+
+    @property
+    def source(self) -> str:
+        """Where the key comes from, such as the name of a variable. Raises ConfigError when there is none."""
+        return self._look_up().source
+
+    def reveal(self) -> str:
+        """The key itself. Raises ConfigError when there is none for this address; nothing was sent."""
+        return self._look_up().reveal()
 
 
 class Connection:
@@ -81,7 +97,7 @@ class Connection:
         for name in dict.fromkeys(names):
             try:
                 account = self.account(name)
-            except ConfigError:
+            except (ConfigError, PluginError):
                 continue
             if account.family.name == job.family and account.base_url == job.base_url:
                 return account
@@ -127,17 +143,17 @@ class Connection:
             max_jobs=settings.budget.max_jobs if settings.budget else None,
             per=settings.budget.per if settings.budget else "day",
             concurrent=chosen.limits.concurrent,
+            per_minute=chosen.limits.per_minute,
         )
         return Account(
             name=name,
             family=family,
             gateway=gateway,
             base_url=base_url,
-            key=config.key_for(settings, name, base_url, api_key=given["api_key"]),
+            key=_LazyKey(lambda: config.key_for(settings, name, base_url, api_key=given["api_key"])),
             defaults=chosen.defaults,
             timeouts=Timeouts(**vars(chosen.timeouts)),
             limits=limits,
-            per_minute=chosen.limits.per_minute,
             interval=0.25 if settings.sandbox and chosen.poll.initial is None else chosen.poll.initial or 2.0,
             slowest=chosen.poll.maximum or 10.0,
             sandbox=settings.sandbox is not None,

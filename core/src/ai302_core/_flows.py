@@ -83,7 +83,7 @@ def poll(account: Account, job: Job) -> Flow[Job]:
     (seen,) = yield from _looking.look(account, [job])
     if seen.trouble is not None:
         now = yield from Now()
-        young = (now - (job.submitted_at or job.created_at)).total_seconds() < _policies.GRACE
+        young = (now - job.created_at).total_seconds() < _policies.GRACE
         if not (seen.trouble.missing and young):
             raise seen.trouble.error
     return seen.job

@@ -278,8 +278,8 @@ class Watch:
 
     def wait(self, plan: _policies.Schedule, job: Job, now: datetime) -> float:
         """Seconds until the next look."""
-        age = (now - (job.submitted_at or job.created_at)).total_seconds()
-        wait = plan.wait(age, self.looked)
+        age = (now - job.created_at).total_seconds()  # by our clock: the service's may be anywhere
+        wait = plan.wait(max(0.0, age), self.looked)
         return max(wait, _policies.backoff(self.failures, self.after)) if self.failures else wait
 
     def take(self, seen: Look, now: datetime) -> None:

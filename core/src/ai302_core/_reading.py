@@ -44,7 +44,7 @@ _BY_STATUS = {401: "auth", 402: "balance", 403: "auth", 404: "missing", 405: "un
 _HINTS = {
     "auth": "Check the key and what it may do; `gen302 doctor` looks without paying.",
     "balance": "Top up the account or raise the key's quota, then run the same command again.",
-    "busy": "Nothing was created; the same command can be repeated.",
+    "busy": "Type the same again in a while.",
     "content": "Change the prompt or the pictures.",
     "invalid": "Change the request; `--dry-run` shows what is sent.",
 }

@@ -64,8 +64,18 @@ def remembered(request: Request, loaded: Pictures) -> Request:
     return request.with_media({place: _media.ref(loaded[place], media) for place, media in request.media()})
 
 
+class _Masked:
+    """In the place of a key where nothing is sent."""
+
+    source = ""
+
+    def reveal(self) -> str:
+        return "***"
+
+
 def preview(account: Account, request: Request, *, lenient: bool = False, parent: Job | None = None) -> Flow[Preview]:
     """The exact request a submit would send, its key masked. Sends nothing, records nothing."""
+    account = replace(account, key=_Masked())
     made = _planning.plan(account, request, lenient=lenient, parent=parent)
     loaded = yield from pictures(made.request)
     call, warnings = _planning.build(account, made, loaded)
@@ -161,17 +171,22 @@ def _claimed(account: Account, intent: Intent, timeout: float) -> Flow[Claim]:
     """Record the intent, waiting while the account's `concurrent` jobs are all busy."""
     start = yield from Now()
     while True:
-        claim = yield from Record(lambda ledger: ledger.claim(intent))
+        now = yield from Now()
+        intent = replace(intent, job=replace(intent.job, created_at=now))
+        claim = yield from _recorded(intent)
         if not claim.waiting:
             return claim
-        now = yield from Now()
         if (now - start).total_seconds() >= timeout:
             raise RateLimitError(
-                f"{account.name} already has {account.limits.concurrent} jobs open, its limit. Nothing was sent.",
+                f"{account.name} is at its own limit of open jobs or jobs a minute. Nothing was sent.",
                 status_code=0,
-                hint="Wait for one to finish, or raise `limits.concurrent` of the provider.",
+                hint=f"Try again later, or raise [providers.{account.name}] limits in gen302.toml.",
             )
         yield from Sleep(1.0, _policies.SPREAD)
+
+
+def _recorded(intent: Intent) -> Flow[Claim]:
+    return (yield from Record(lambda ledger: ledger.claim(intent)))
 
 
 def _bought(account: Account, made: Plan, job: Job, call: Call, timeout: float) -> Flow[Job]:

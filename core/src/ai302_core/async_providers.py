@@ -113,10 +113,19 @@ class AsyncProvider:
         """See `Provider.run_many`."""
         return _many.run_many(self._connection, requests, again=again, lenient=lenient, save_to=path_text(save_to))
 
-    async def act(self, job: Job, action: str, *, key: str | None = None, timeout: float = 60.0, **fields: Any) -> Job:
+    async def act(
+        self,
+        job: Job,
+        action: str,
+        *,
+        key: str | None = None,
+        timeout: float = 60.0,
+        save_to: Target | None = None,
+        **fields: Any,
+    ) -> Job:
         """See `Provider.act`."""
         account = await to_thread(self._connection.owning, job)
-        make = partial(_acting.act, account, job, action, fields, key=key, timeout=timeout)
+        make = partial(_acting.act, account, job, action, fields, key=key, timeout=timeout, save_to=path_text(save_to))
         return await self._connection.async_driver(account).pay(make)
 
     async def poll(self, job: Job) -> Job:

@@ -221,12 +221,10 @@ class ContentRejectedError(ApiError, ContentRejected):
 
 
 class JobError(Ai302Error):
-    """A job did not end in files. The job goes with the error.
+    """A job did not end in files. The job goes with the error, and `billed` is the job's unless said otherwise.
 
     job  the snapshot at the time of the error
     """
-
-    billed: Billed = "unknown"
 
     def __init__(self, message: str, *, job: Job, **details: Any) -> None:
         details.setdefault("billed", job.billed)
@@ -264,5 +262,4 @@ class JobUnconfirmed(JobError):
 class JobTimeout(JobError, TimeoutError):
     """The wait is over, the job is not. It lives on; wait for it again."""
 
-    billed: Billed = "yes"
     retryable = True

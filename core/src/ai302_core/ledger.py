@@ -23,11 +23,13 @@ class Limits:
 
     max_jobs, per   accepted or open jobs in the running UTC "day" or "month", or "ever"; over every provider
     concurrent      open jobs of one account, younger than `stale_after` seconds and not UNCONFIRMED
+    per_minute      jobs of one account begun within 60 seconds
     """
 
     max_jobs: int | None = None
     per: str = "day"
     concurrent: int | None = None
+    per_minute: int | None = None
     stale_after: float = 900.0
 
 
@@ -54,7 +56,7 @@ class Claim:
 
     job      the new job when `fresh`, else the one that holds the key
     owned    the existing job is SUBMITTING and its owner lives: wait for its receipt
-    waiting  `concurrent` is reached: nothing was recorded, try again later
+    waiting  `concurrent` or `per_minute` is reached: nothing was recorded, try again later
     """
 
     job: Job | None

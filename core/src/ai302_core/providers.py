@@ -158,13 +158,22 @@ class Provider:
         )
         return _many.in_thread(make, self._connection.release_loop)
 
-    def act(self, job: Job, action: str, *, key: str | None = None, timeout: float = 60.0, **fields: Any) -> Job:
+    def act(
+        self,
+        job: Job,
+        action: str,
+        *,
+        key: str | None = None,
+        timeout: float = 60.0,
+        save_to: Target | None = None,
+        **fields: Any,
+    ) -> Job:
         """Press an action of a finished job, by name ("upscale-2") or label ("U2"); "continue" answers INPUT_REQUIRED.
 
         Raises ParameterError for an action or field the job does not offer, else as `submit`.
         """
         account = self._connection.owning(job)
-        flow = _acting.act(account, job, action, fields, key=key, timeout=timeout)
+        flow = _acting.act(account, job, action, fields, key=key, timeout=timeout, save_to=path_text(save_to))
         return self._connection.driver(account).pay(flow)
 
     def poll(self, job: Job) -> Job:

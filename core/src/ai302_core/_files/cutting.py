@@ -38,8 +38,8 @@ def cut(path: Path, cells: Sequence[Cell]) -> list[tuple[bytes, int, int]]:
     except ImportError:
         raise Uncut(
             "images_extra",
-            'The tiles are still one picture, the grid: cutting it needs Pillow. pip install "ai302-core[images]", '
-            "then save again; that is free.",
+            "The tiles are still one picture, the grid: cutting it needs Pillow. In the project's folder: "
+            'pip install "./core[images]", then save again; that is free.',
         ) from None
     with path.open("rb") as file:
         head = file.read(26)

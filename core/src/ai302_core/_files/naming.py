@@ -59,6 +59,10 @@ def _letter(letter: str) -> str:
         return "_"
     if letter.isspace():
         return " "
+    try:
+        os.fsencode(letter)
+    except UnicodeEncodeError:  # a file system whose names are not Unicode
+        return ""
     # Control and direction marks, lone surrogates.
     return "" if unicodedata.category(letter) in ("Cc", "Cf", "Cs") and letter != _JOINER else letter
 

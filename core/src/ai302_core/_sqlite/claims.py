@@ -102,10 +102,20 @@ def _check_budget(db: sqlite3.Connection, limits: Limits, now: datetime) -> None
 
 
 def _is_full(db: sqlite3.Connection, owners: Owners, limits: Limits, job: Job) -> bool:
+    if limits.per_minute is not None and _begun(db, job) >= limits.per_minute:
+        return True
     if limits.concurrent is None or _busy(db, limits, job) < limits.concurrent:
         return False
     bury(db, owners)  # jobs of dead processes hold no place
     return _busy(db, limits, job) >= limits.concurrent
+
+
+def _begun(db: sqlite3.Connection, job: Job) -> int:
+    (count,) = db.execute(
+        "SELECT count(*) FROM jobs WHERE provider = ? AND status <> 'refused' AND created_at > ?",
+        (_rows.plain(job.provider), job.created_at.timestamp() - 60.0),
+    ).fetchone()
+    return int(count)
 
 
 def _busy(db: sqlite3.Connection, limits: Limits, job: Job) -> int:

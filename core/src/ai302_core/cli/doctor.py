@@ -151,9 +151,10 @@ def _provider(session: Session, name: str) -> Finding:
         data["family"] = settings.family
         _importable(settings.family, settings.plugin)
         account = session.connection.account(name)
-        source = getattr(account.key, "source", "")
-        lines += [f"gateway {account.gateway.name} at {account.base_url}", f"key from {source}"]
-        data |= {"gateway": account.gateway.name, "base_url": account.base_url, "key": source}
+        lines.append(f"gateway {account.gateway.name} at {account.base_url}")
+        data |= {"gateway": account.gateway.name, "base_url": account.base_url}
+        lines.append(f"key from {account.key.source}")
+        data["key"] = account.key.source
         lines.append(_answers(session, account))
     except Ai302Error as problem:
         return Finding(name, lines, problem, data)

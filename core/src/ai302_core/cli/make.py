@@ -134,9 +134,8 @@ def _act(session: Session) -> int:
     with watching(session) as watch:
         watch.stage(SENDING)
         with session.pays():
-            session.job = session.provider.act(parent, options.action, key=options.key, **fields)
-        if not options.no_wait or options.out is not None:
-            session.connection.ledger.set_destination(session.job.id, out)
+            keep = out if not options.no_wait or options.out is not None else None
+            session.job = session.provider.act(parent, options.action, key=options.key, save_to=keep, **fields)
         result = None if options.no_wait else finish(session, session.job, watch, out)
     return accepted(session, session.job) if result is None else told(session, result)
 

@@ -140,11 +140,10 @@ def _described(session: Session, name: str) -> dict[str, Any]:
     entry |= {"key": None, "problem": None}
     try:
         account = session.connection.account(name)
+        entry |= {"gateway": account.gateway.name, "base_url": account.base_url}
+        entry["key"] = account.key.source
     except Ai302Error as error:
         entry["problem"] = error.message.removesuffix(" Nothing was sent.")
-    else:
-        entry |= {"gateway": account.gateway.name, "base_url": account.base_url}
-        entry["key"] = getattr(account.key, "source", "given")
     return entry
 
 
@@ -174,5 +173,7 @@ def _plugins(session: Session) -> int:
         for line in lines(rows):
             session.output.data(line)
     if not found:
-        session.output.say("No family is installed. For example: pip install ai302-midjourney")
+        session.output.say(
+            "No family is installed. For example, in the project's folder: pip install ./core ./plugins/midjourney"
+        )
     return 2 if broken else 0

@@ -139,7 +139,7 @@ def _demo(session: Session) -> int:
         if all(entry.name != FAMILY for entry in registry.installed()):
             raise PluginError(
                 f"The demo needs the family {FAMILY}, which is not installed.",
-                hint="pip install ai302-midjourney, or from the project's folder: pip install ./plugins/midjourney",
+                hint="In the project's folder: pip install ./core ./plugins/midjourney",
             )
         session.output.say("A sandbox on this computer speaks Midjourney: real requests, real files, no key, no money.")
         made = [_bought(session, folder), _pressed(session, folder)]

@@ -51,7 +51,8 @@ class RunningSandbox:
             from .listener import Listener
         except ImportError as problem:
             raise ConfigError(
-                f"The sandbox needs the package {problem.name}.", hint='pip install "ai302-core[sandbox]"'
+                f"The sandbox needs the package {problem.name}.",
+                hint='In the project\'s folder: pip install "./core[sandbox]"',
             ) from None
         self._world, self._book = world, book
         self._listener = Listener(application(world, book), port)
