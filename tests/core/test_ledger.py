@@ -296,7 +296,7 @@ def test_the_budget_counts_utc_days_and_months(
 ) -> None:
     take(ledger, a_job("a"), max_jobs=2, per=per)
     take(ledger, a_job("b", provider="another"), max_jobs=2, per=per)
-    with pytest.raises(BudgetExceeded, match=r"budget of 2 jobs .* used up.* Nothing was sent") as caught:
+    with pytest.raises(BudgetExceeded, match=r"used up: max_jobs is 2.* Nothing was sent") as caught:
         take(ledger, a_job("c", created_at=NOON + inside), max_jobs=2, per=per)
     assert "[budget]" in caught.value.hint
     if outside is not None:

@@ -105,7 +105,7 @@ def test_providers_say_where_each_goes_and_what_keeps_it_from_there(
     assert (relay["default"], relay["key"]) == (False, None)
     assert "RELAY_KEY" in relay["problem"]
     out, _ = told("providers")
-    assert "poster is hero, then relay" in out
+    assert "poster is hero" in out
     assert "sk-secret" not in out
 
 

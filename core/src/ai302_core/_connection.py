@@ -184,6 +184,8 @@ class Connection:
 
     def close(self) -> None:
         """Let go of connections and the ledger. Twice is fine; using it again opens them again."""
+        for driver in self._async.values():
+            driver.release()
         for transport in self._transports.values():
             transport.close()
         self.ledger.close()

@@ -245,10 +245,14 @@ class AsyncDriver:
         """Wait for every receipt that is still to be written, then let go of threads and connections."""
         if self._paying:
             await asyncio.to_thread(wait, list(self._paying))
-        for pool in self._pools.values():
-            pool.shutdown(wait=False)
-        self._pools = {}
+        self.release()
         await self._transport.aclose()
+
+    def release(self) -> None:
+        """Let the threads end once their work is done; the next use starts others."""
+        pools, self._pools = self._pools, {}
+        for pool in pools.values() if self._pid == os.getpid() else ():
+            pool.shutdown(wait=False)
 
 
 def job_of(interrupt: BaseException) -> Job | None:

@@ -94,9 +94,9 @@ REFUSED_302AI = Refused(
         **dict.fromkeys((-10004, 10004, -10006, 10006, -10007, 10007, -10018, 10018), "balance"),
         **dict.fromkeys((-10012, 10012), "rate"),
         **dict.fromkeys((-10009, 10009), "unsupported"),
-        **dict.fromkeys((-10003, 10003, -10008, 10008), "server"),
-        # The upstream timed out: it may have made, and billed, what was asked.
-        **dict.fromkeys((-1024, 1024), "unclear"),
+        **dict.fromkeys((-10008, 10008), "server"),
+        # An internal error, or the upstream timed out: it may have made, and billed, what was asked.
+        **dict.fromkeys((-10003, 10003, -1024, 1024), "unclear"),
     },
     message=("error.message", "error.message_en", "error.message_cn", "error"),
 )

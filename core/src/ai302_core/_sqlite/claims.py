@@ -93,9 +93,9 @@ def _check_budget(db: sqlite3.Connection, limits: Limits, now: datetime) -> None
         (float("-inf") if start is None else start.timestamp(),),
     ).fetchone()
     if count >= limits.max_jobs:
-        window = "in all" if start is None else f"per {limits.per} (UTC), {count} since {start:%Y-%m-%d}"
+        window = "" if start is None else f" per {limits.per} (UTC)"
         raise BudgetExceeded(
-            f"The budget of {limits.max_jobs} jobs {window} is used up. Nothing was sent.",
+            f"The budget is used up: max_jobs is {limits.max_jobs}{window}, {count} were bought. Nothing was sent.",
             hint="Raise max_jobs under [budget] in gen302.toml"
             + (", or remove it." if start is None else f", or wait for the next {limits.per}."),
         )

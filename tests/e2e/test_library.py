@@ -1,0 +1,216 @@
+"""The library buys what Midjourney offers, sync and async, over real sockets: paid submits counted, bytes on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from ai302_core import ImageRequest, Job, ParameterError, Status
+from ai302_core.errors import JobCanceled
+from ai302_core.sandbox import picture_size
+from ai302_midjourney import BlendRequest, DescribeRequest, ImagineRequest, MotionRequest
+
+Shop = Any
+GATEWAYS = ("302ai", "new-api")
+
+
+def png(colour: str = "navy", size: tuple[int, int] = (64, 48)) -> bytes:
+    held = io.BytesIO()
+    Image.new("RGB", size, colour).save(held, "PNG")
+    return held.getvalue()
+
+
+def made(buyer: Any, prompt: str = "a lamp") -> Job:
+    """A finished imagine."""
+    job = buyer.run(ImageRequest(prompt)).job
+    assert isinstance(job, Job)
+    return job
+
+
+@pytest.mark.parametrize("gateway", GATEWAYS)
+def test_an_imagine_is_four_files_and_a_sidecar_and_saving_again_is_free(
+    shop: Shop, mode: str, gateway: str
+) -> None:
+    buyer = shop.buyer(mode, gateway)
+    seen: list[Job] = []
+    result = buyer.run(
+        ImagineRequest("a paper lantern", aspect_ratio="3:2", seed=7, stylize=50),
+        key="lantern",
+        save_to=shop.folder,
+        on_update=seen.append,
+    )
+    assert shop.sandbox.paid == 1
+    assert [picture_size(path.read_bytes()) for path in result.files] == [("PNG", 392, 261)] * 4
+    assert [asset.role for asset in result.images] == ["tile"] * 4
+    assert [asset.index for asset in result.images] == [1, 2, 3, 4]
+    assert len({path.read_bytes() for path in result.files}) == 4
+    assert seen[0].status is Status.QUEUED
+    assert seen[-1].status is Status.SUCCEEDED
+    (sidecar,) = (path for path in shop.folder.iterdir() if path.suffix == ".json")
+    told = json.loads(sidecar.read_text(encoding="utf-8"))
+    assert (told["key"], told["provider"], told["gateway"], told["seed"]) == ("lantern", "hero", gateway, 7)
+    assert (told["remote_id"], told["sandbox"]) == (result.job.remote_id, True)
+    assert told["request"]["prompt"] == "a paper lantern"
+    assert told["request"]["stylize"] == 50
+    assert [entry["name"] for entry in told["files"]] == [path.name for path in result.files]
+    for entry, path in zip(told["files"], result.files, strict=True):
+        assert entry["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert entry["size"] == path.stat().st_size
+    before, requests = shop.names(), len(shop.sandbox.requests)
+    assert buyer.save(result.job, shop.folder) == list(result.files)
+    assert buyer.save(result) == list(result.files)
+    assert buyer.run(ImagineRequest("a paper lantern", aspect_ratio="3:2", seed=7, stylize=50),
+                     key="lantern", save_to=shop.folder).files == result.files  # fmt: skip
+    assert (shop.names(), len(shop.sandbox.requests), shop.sandbox.paid) == (before, requests, 1)
+
+
+def test_tiles_of_a_grid_with_odd_sides_are_every_pixel_of_it(open_shop: Callable[..., Shop], mode: str) -> None:
+    shop = open_shop(options={"midjourney": {"odd": True}})
+    result = shop.buyer(mode).run(ImageRequest("a kite", aspect_ratio="16:9"), save_to=shop.folder)
+    (whole,) = shop.buyer(mode).save(result.job, shop.home / "grid", roles=["grid"])
+    grid = Image.open(io.BytesIO(whole.read_bytes()))
+    one, two, three, four = (Image.open(io.BytesIO(path.read_bytes())) for path in result.files)
+    assert grid.width % 2 == 1
+    assert grid.height % 2 == 1
+    assert (one.width + two.width, one.height + three.height) == grid.size
+    again = Image.new(grid.mode, grid.size)
+    places = ((0, 0), (one.width, 0), (0, one.height), (three.width, two.height))
+    for tile, place in zip((one, two, three, four), places, strict=True):
+        again.paste(tile, place)
+    assert again.tobytes() == grid.tobytes()
+    assert shop.sandbox.paid == 1
+
+
+def test_upscaling_the_same_picture_twice_pays_once(shop: Shop, mode: str) -> None:
+    buyer = shop.buyer(mode)
+    parent = made(buyer)
+    first = buyer.act(parent, "upscale-2")
+    result = buyer.wait(first)
+    again = buyer.act(parent, "U2")
+    assert (again.id, again.parent, again.status) == (first.id, parent.id, Status.SUCCEEDED)
+    assert buyer.act(parent, "upscale-3").id != first.id
+    assert shop.sandbox.paid_by == {("midjourney", "imagine"): 1, ("midjourney", "action"): 2}
+    (path,) = buyer.save(result, shop.folder)
+    assert picture_size(path.read_bytes()) == ("PNG", 320, 320)
+
+
+@pytest.mark.parametrize("gateway", GATEWAYS)
+def test_a_region_is_varied_through_the_window(shop: Shop, mode: str, gateway: str) -> None:
+    buyer = shop.buyer(mode, gateway)
+    single = buyer.wait(buyer.act(made(buyer), "upscale-1")).job
+    with pytest.raises(ParameterError) as refused:
+        buyer.act(single, "vary-region", prompt="a red door")
+    assert refused.value.field == "mask"
+    mask = png("white", (320, 320))
+    result = buyer.wait(buyer.act(single, "vary-region", mask=mask, prompt="a red door"))
+    assert len(buyer.save(result, shop.folder)) == 4
+    assert shop.sandbox.paid_by[("midjourney", "modal")] == 1
+    assert shop.sandbox.paid == 3
+    (window,) = (seen for seen in shop.sandbox.requests if seen.route == "submit:modal")
+    assert window.body["prompt"] == "a red door"
+    assert window.body["maskBase64"].startswith("data:image/png;base64,")
+
+
+def test_describe_gives_four_texts(shop: Shop, mode: str) -> None:
+    buyer = shop.buyer(mode)
+    result = buyer.run(DescribeRequest(png()), save_to=shop.folder)
+    assert len(result.texts) == 4
+    assert [path.read_text(encoding="utf-8").strip() for path in result.files] == [text.strip() for text in result.texts]
+    assert len(buyer.wait(buyer.act(result.job, "imagine-1")).images) == 4
+    assert shop.sandbox.paid == 2
+
+
+@pytest.mark.parametrize("gateway", GATEWAYS)
+def test_a_video_is_four_clips(shop: Shop, mode: str, gateway: str) -> None:
+    first = shop.home / "first.png"
+    first.write_bytes(png())
+    result = shop.buyer(mode, gateway).run(MotionRequest("it waves", first_frame=first), save_to=shop.folder)
+    assert len(result.videos) == len(result.files) == 4
+    assert {path.suffix for path in result.files} == {".mp4"}
+    assert all(path.read_bytes()[4:8] == b"ftyp" for path in result.files)
+    assert shop.sandbox.paid == 1
+
+
+def test_a_blend_is_four_pictures_and_its_job_holds_no_picture(shop: Shop, mode: str) -> None:
+    buyer = shop.buyer(mode)
+    result = buyer.run(BlendRequest((png("red"), png("blue")), aspect_ratio="2:3"), save_to=shop.folder)
+    assert len(result.files) == 4
+    assert shop.sandbox.paid_by == {("midjourney", "blend"): 1}
+    assert len(result.job.to_json()) < 20_000
+    assert hashlib.sha256(png("red")).hexdigest() in result.job.to_json()
+
+
+def test_302ai_cancels(open_shop: Callable[..., Shop], mode: str) -> None:
+    shop = open_shop(speed=0)
+    buyer = shop.buyer(mode)
+    job = buyer.submit(ImageRequest("a lamp"))
+    shop.sandbox.advance(10)
+    assert buyer.cancel(job).status is Status.CANCELED
+    with pytest.raises(JobCanceled):
+        buyer.wait(job)
+    assert buyer.job(job.id).status is Status.CANCELED
+    assert (shop.sandbox.paid, shop.count("cancel")) == (1, 1)
+
+
+def test_new_api_cannot_cancel_and_says_so_before_asking(open_shop: Callable[..., Shop], mode: str) -> None:
+    shop = open_shop(speed=0)
+    buyer = shop.buyer(mode, "new-api")
+    job = buyer.submit(ImageRequest("a lamp"))
+    asked = len(shop.sandbox.requests)
+    with pytest.raises(ParameterError, match="cannot cancel"):
+        buyer.cancel(job)
+    assert len(shop.sandbox.requests) == asked
+    shop.sandbox.advance(60)
+    assert len(buyer.wait(job).images) == 4
+
+
+def test_the_same_call_through_both_gateways_by_one_line(
+    shop: Shop, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with real services: no sandbox in the environment, only the configuration and a key of the caller."""
+    monkeypatch.setenv("AI302_API_KEY", shop.sandbox.key)
+    monkeypatch.delenv("GEN302_SANDBOX")
+    monkeypatch.delenv("GEN302_SANDBOX_KEY")
+    fast = {"base_url": shop.sandbox.url + "/v1", "poll": {"initial": 0.05}, "family": "midjourney"}
+    providers = {"hero": fast, "relay": {**fast, "gateway": "new-api"}}
+    sizes = []
+    for default in ("hero", "relay"):
+        buyer = shop.buyer(mode, config={"default": default, "providers": providers})
+        result = buyer.run(ImageRequest("a fox", aspect_ratio="3:2"), save_to=shop.folder, on_update=lambda job: None)
+        assert (result.job.provider, result.job.sandbox) == (default, False)
+        sizes.append([picture_size(path.read_bytes()) for path in result.files])
+    assert sizes == [[("PNG", 392, 261)] * 4] * 2
+    hero, relay = (seen for seen in shop.sandbox.requests if seen.route == "submit:imagine")
+    assert hero.headers["mj-api-secret"] == "***"
+    assert "authorization" not in hero.headers
+    assert relay.headers["authorization"] == "Bearer ***"
+    assert "mj-api-secret" not in relay.headers
+    assert {entry["gateway"] for entry in shop.sandbox.jobs} == set(GATEWAYS)
+
+
+def test_assets_open_as_files_and_save_on_their_own(shop: Shop, mode: str) -> None:
+    buyer = shop.buyer(mode)
+    result = buyer.run(ImageRequest("a lamp"), save_to=shop.folder)
+    grid = next(asset for asset in result.assets if asset.role == "grid")
+    with buyer.open(grid) as file:
+        assert picture_size(file.read()) == ("PNG", 640, 640)
+    (path,) = buyer.save(grid, shop.home / "alone")
+    assert picture_size(path.read_bytes()) == ("PNG", 640, 640)
+
+
+def test_a_job_from_another_ledger_is_taken_in_and_saved(shop: Shop, mode: str) -> None:
+    job = shop.buyer(mode).submit(ImageRequest("a lamp"), key="order-1")
+    other = shop.buyer(mode, ledger=f"sqlite:///{(shop.home / 'other.db').as_posix()}")
+    result = other.wait(Job.from_json(job.to_json()))
+    assert [Path(path).suffix for path in other.save(result, shop.folder)] == [".png"] * 4
+    assert other.job(job.id).status is Status.SUCCEEDED
+    assert replace(result.job, raw=None).key == "order-1"
+    assert shop.sandbox.paid == 1
