@@ -29,7 +29,7 @@ FLOORS = {
         _accounts _reading _wire _planning _receipts _looking _submitting _acting _outcomes _following
         _flows downloads
     """,
-    PERFORMERS: "_clock _http _addresses _diagnosis _drivers config _config registry _plugins _sqlite",
+    PERFORMERS: "_clock _bodies _http _addresses _diagnosis _drivers config _config registry _plugins _sqlite",
     PROVIDERS: "_connection _many providers async_providers",
     SANDBOX: "sandbox",
     TESTING: "testing",

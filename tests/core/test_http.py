@@ -18,7 +18,7 @@ import pytest
 import respx
 import trustme
 
-from ai302_core import _clock, _http
+from ai302_core import _bodies, _clock
 from ai302_core._accounts import Timeouts
 from ai302_core._http import Transport
 from ai302_core._steps import Call, Stream
@@ -184,7 +184,7 @@ def test_a_dripping_answer_ends(serve: Any, transport: Transport) -> None:
 
 
 def test_an_endless_answer_is_cut(serve: Any, transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_http, "MAX_BODY", 10_000)
+    monkeypatch.setattr(_bodies, "MAX_BODY", 10_000)
     server = serve(answering(b"HTTP/1.1 200 OK\r\ncontent-length: 90000\r\n\r\n" + b"x" * 90000))
     for outcome in both(transport, post(server.url)):
         assert outcome.sent is True

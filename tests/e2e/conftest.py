@@ -53,13 +53,13 @@ class Buyer:
         self._runner.run(take())
         return taken
 
-    def together(self, name: str, many: Sequence[Sequence[Any]]) -> list[Any]:
+    def together(self, name: str, many: Sequence[Sequence[Any]], **named: Any) -> list[Any]:
         """One call for each list of arguments, all at once: threads, or tasks. Errors are returned in their place."""
         if self._runner is None:
-            return in_threads(lambda values: getattr(self.provider, name)(*values), many)
+            return in_threads(lambda values: getattr(self.provider, name)(*values, **named), many)
 
         async def gather() -> list[Any]:
-            calls = (getattr(self.provider, name)(*values) for values in many)
+            calls = (getattr(self.provider, name)(*values, **named) for values in many)
             return await asyncio.gather(*calls, return_exceptions=True)
 
         return self._runner.run(gather())
@@ -93,7 +93,7 @@ class Shop:
 
     def options(self, gateway: str = "302ai", **more: Any) -> dict[str, Any]:
         """Arguments of `connect`: provider "hero" at this sandbox, looked at often."""
-        provider = {"family": "midjourney", "gateway": gateway, "base_url": self.sandbox.url}
+        provider: dict[str, Any] = {"family": "midjourney", "gateway": gateway, "base_url": self.sandbox.url}
         provider |= {"poll": {"initial": 0.05, "maximum": 0.1}, **more.pop("provider", {})}
         return {"config": {"default": "hero", "providers": {"hero": provider}}, "ledger": self.ledger, **more}
 

@@ -36,9 +36,7 @@ def made(buyer: Any, prompt: str = "a lamp") -> Job:
 
 
 @pytest.mark.parametrize("gateway", GATEWAYS)
-def test_an_imagine_is_four_files_and_a_sidecar_and_saving_again_is_free(
-    shop: Shop, mode: str, gateway: str
-) -> None:
+def test_an_imagine_is_four_files_and_a_sidecar_and_saving_again_is_free(shop: Shop, mode: str, gateway: str) -> None:
     buyer = shop.buyer(mode, gateway)
     seen: list[Job] = []
     result = buyer.run(
@@ -123,7 +121,9 @@ def test_describe_gives_four_texts(shop: Shop, mode: str) -> None:
     buyer = shop.buyer(mode)
     result = buyer.run(DescribeRequest(png()), save_to=shop.folder)
     assert len(result.texts) == 4
-    assert [path.read_text(encoding="utf-8").strip() for path in result.files] == [text.strip() for text in result.texts]
+    assert [path.read_text(encoding="utf-8").strip() for path in result.files] == [
+        text.strip() for text in result.texts
+    ]
     assert len(buyer.wait(buyer.act(result.job, "imagine-1")).images) == 4
     assert shop.sandbox.paid == 2
 

@@ -102,7 +102,9 @@ def test_a_canceled_caller_loses_no_receipt(shop: Shop) -> None:
                 await asyncio.sleep(0.01)
             for call in calls:
                 call.cancel()
-            assert all(isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(*calls, return_exceptions=True))
+            assert all(
+                isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(*calls, return_exceptions=True)
+            )
 
     asyncio.run(torn())
     jobs = shop.buyer().jobs()
@@ -121,29 +123,12 @@ def test_many_threads_share_one_provider(shop: Shop, threads: Callable[..., list
 def test_one_key_from_many_callers_is_one_job(shop: Shop, mode: str) -> None:
     buyer = shop.buyer(mode)
     shop.sandbox.fault("submit", "late", seconds=0.2)
-    if mode == "sync":
-        jobs = buyer.together("run", [(REQUEST,)] * 1)
-    jobs = _same_key(buyer, mode)
+    jobs = buyer.together("submit", [(REQUEST,)] * 8, key="order")
     assert len({job.id for job in jobs}) == 1
     assert all(job.remote_id for job in jobs)
     with pytest.raises(KeyConflict):
         buyer.submit(ImageRequest("another lamp"), key="order")
-    assert shop.sandbox.paid_by == {("midjourney", "imagine"): 2 if mode == "sync" else 1}
-
-
-def _same_key(buyer: Any, mode: str) -> list[Job]:
-    if mode == "sync":
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(8) as pool:
-            return list(pool.map(lambda _: buyer.provider.submit(REQUEST, key="order"), range(8)))
-
-    async def gather() -> list[Job]:
-        return list(await asyncio.gather(*(buyer.provider.submit(REQUEST, key="order") for _ in range(8))))
-
-    jobs = buyer._runner.run(gather())
-    assert isinstance(jobs, list)
-    return jobs
+    assert shop.sandbox.paid == 1
 
 
 FORKING = """
@@ -191,12 +176,13 @@ def test_jobs_results_and_errors_travel(shop: Shop, mode: str) -> None:
     shop.sandbox.fault("submit", "refused")
     shop.sandbox.fault("download", "expired")
     errors: list[Ai302Error] = []
-    for call in (
+    calls: list[Callable[[], Any]] = [
         lambda: buyer.submit(REQUEST),
         lambda: buyer.submit(REQUEST),
         lambda: buyer.submit(ImageRequest("another"), key="order"),
         lambda: buyer.run(ImageRequest("a third"), save_to=shop.folder),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(Ai302Error) as caught:
             call()
         errors.append(caught.value)
@@ -213,9 +199,7 @@ def test_jobs_results_and_errors_travel(shop: Shop, mode: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["https://relay.example", "http://api.302.ai", "https://api.302.ai.example"])
-def test_the_common_key_goes_nowhere_else(
-    shop: Shop, mode: str, address: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_common_key_goes_nowhere_else(shop: Shop, mode: str, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GEN302_SANDBOX")
     monkeypatch.setenv("AI302_API_KEY", shop.sandbox.key)
     buyer = shop.buyer(mode, provider={"base_url": address})

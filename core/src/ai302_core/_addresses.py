@@ -24,7 +24,7 @@ def check(url: str) -> None:
         return refuse_private(str(ipaddress.ip_address(host)), host)
     try:
         found = socket.getaddrinfo(host, parts.port or 443, type=socket.SOCK_STREAM)
-    except OSError:
+    except (OSError, ValueError):  # a UnicodeError is a ValueError
         raise TransportError(
             f"The name {host} of a result link cannot be resolved.", sent=False, billed="yes"
         ) from None

@@ -130,7 +130,7 @@ class Connection:
         settings = self.settings
         chosen = settings.provider(name)
         family = registry.load(chosen.family, choice=chosen.plugin)
-        given = self._given if self.name in (None, name) else dict.fromkeys(self._given)
+        given = self._given if name == self._target() else dict.fromkeys(self._given)
         gateway = self._gateway(family, name, given["gateway"] or chosen.gateway)
         address = given["base_url"] or chosen.base_url or gateway.base_url
         if address is None and settings.sandbox is None:
@@ -138,6 +138,7 @@ class Connection:
                 f"Gateway {gateway.name} of {name!r} has no address of its own. Nothing was sent.",
                 hint=f'Add it: [providers.{name}] base_url = "https://…"',
             )
+        home = chosen.base_url or self._gateway(family, name, chosen.gateway).base_url
         base_url = settings.sandbox or config.normalise_base_url(address or "")
         limits = Limits(
             max_jobs=settings.budget.max_jobs if settings.budget else None,
@@ -150,7 +151,7 @@ class Connection:
             family=family,
             gateway=gateway,
             base_url=base_url,
-            key=_LazyKey(lambda: config.key_for(settings, name, base_url, api_key=given["api_key"])),
+            key=_LazyKey(lambda: config.key_for(settings, name, base_url, home=home, api_key=given["api_key"])),
             defaults=chosen.defaults,
             timeouts=Timeouts(**vars(chosen.timeouts)),
             limits=limits,
@@ -158,6 +159,12 @@ class Connection:
             slowest=chosen.poll.maximum or 10.0,
             sandbox=settings.sandbox is not None,
         )
+
+    def _target(self) -> str | None:
+        """The one provider that what the caller gave (key, address, gateway) is for. Raises ConfigError."""
+        if not any(self._given.values()):
+            return None
+        return config.pick_provider(self.settings, self.name, None, self._installed())
 
     def _gateway(self, family: Family, provider: str, name: str | None) -> Gateway:
         if name is None:

@@ -172,6 +172,8 @@ class SyncDriver:
             self.ledger.write(receipt.job, receipt.reply)
         except LedgerError as trouble:
             return replace(receipt, trouble=trouble)
+        except Exception:  # noqa: BLE001 - an answer no store can hold; the name of the task must be kept
+            self.ledger.write(replace(receipt.job, raw=None))
         return receipt
 
 

@@ -16,6 +16,7 @@ from ._submitting import Order
 from .errors import (
     Ai302Error,
     ApiError,
+    KeyConflict,
     ParameterError,
 )
 from .jobs import Job, Notice, Status
@@ -146,6 +147,8 @@ def reconcile(
             f"{job.id} is a press of an action; give it up, then press the action again. Nothing was sent.",
             hint=f"gen302 jobs reconcile {job.id} --abandon",
         )
+    if not (yield from Record(lambda ledger: ledger.reopen(job.id, Status.UNCONFIRMED))):
+        raise KeyConflict(f"{job.id} is being settled elsewhere. Nothing was sent.", job_id=job.id)
     now = yield from Now()
     given_up = replace(job, status=Status.ABANDONED, message="Given up by its caller.", finished_at=now)
     yield from Record(lambda ledger: ledger.write(given_up))

@@ -51,7 +51,8 @@ class Agenda:
     def add(self, entry: Followed, now: datetime) -> None:
         """Plan the next look at a job."""
         self._count += 1
-        due = now + timedelta(seconds=entry.watch.wait(entry.schedule, entry.job, now))
+        last = max(now, entry.since + timedelta(seconds=entry.limit))
+        due = min(last, now + timedelta(seconds=entry.watch.wait(entry.schedule, entry.job, now)))
         heapq.heappush(self._heap, (due, self._count, entry))
 
     def wait(self, now: datetime) -> float | None:

@@ -7,7 +7,7 @@ import http.cookiejar
 import os
 import ssl
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import IO, Any
@@ -15,14 +15,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from . import _addresses, _diagnosis, _links
+from . import _addresses, _bodies, _diagnosis, _links
 from ._accounts import Timeouts
 from ._clock import ELAPSED
 from ._steps import Call, Reply, Stream, Streamed
 from .errors import TransportError
-
-MAX_BODY = 64 * 2**20
-"""Bytes an API answer may have; files are streamed and have their own limit."""
 
 _FRESH = 0.5  # seconds: an idle connection older than this may be dead, and a paid request must not find out
 
@@ -59,6 +56,7 @@ class Transport:
         self._lock = threading.Lock()
         self._clients: list[httpx.Client] = []
         self._shelf: list[httpx.Client] = []
+        self._generation = 0
         self._free: httpx.Client | None = None
         self._loops: dict[int, tuple[asyncio.AbstractEventLoop, list[httpx.AsyncClient], list[int]]] = {}
         self._context: ssl.SSLContext | None = None
@@ -80,7 +78,10 @@ class Transport:
 
     def _made(self, keepalive: float) -> httpx.Client:
         limits = httpx.Limits(max_connections=64, keepalive_expiry=keepalive)
-        client = httpx.Client(limits=limits, **self._options())
+        try:
+            client = httpx.Client(limits=limits, **self._options())
+        except _MISCONFIGURED as problem:
+            raise _unusable(problem) from None
         self._clients.append(client)
         return client
 
@@ -92,12 +93,15 @@ class Transport:
             if not paid and self._free is None:
                 self._free = self._made(5.0)
             client = self._free if not paid else self._shelf.pop() if self._shelf else self._made(_FRESH)
+            generation = self._generation
         assert client is not None
         try:
             yield client
         finally:
-            if paid:
+            if paid and generation == self._generation:
                 self._shelf.append(client)
+            elif paid:  # closed meanwhile: a paid call is never torn, its connection goes when it is done
+                client.close()
 
     def _timeout(self, call: Call) -> httpx.Timeout:
         wait = call.timeout or (self._timeouts.submit if call.purpose != "poll" else self._timeouts.poll)
@@ -106,18 +110,22 @@ class Transport:
     def send(self, call: Call, *, paid: bool = False) -> Reply:
         """One request, once. Raises TransportError."""
         problem: TransportError
+        built = False
         try:
             timeout = self._timeout(call)
             deadline = ELAPSED() + (timeout.read or 0) + self._timeouts.connect
-            with (
-                self._client(paid=paid) as client,
-                client.stream(
+            with self._client(paid=paid) as client:
+                request = client.build_request(
                     call.method, call.url, headers=_headers(call), content=call.body, timeout=timeout
-                ) as answer,
-            ):
-                return _reply(answer, _bounded(answer.iter_bytes(), deadline))
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, _TooMuch, UnicodeError) as failure:
-            problem = _translated(failure, call.url)
+                )
+                built = True
+                answer = client.send(request, stream=True)
+                try:
+                    return _reply(answer, _bodies.whole(answer.iter_bytes(), deadline), call)
+                finally:
+                    answer.close()
+        except _FAILURES as failure:
+            problem = _translated(failure, call.url, built)
         raise problem
 
     async def send_async(self, call: Call) -> Reply:
@@ -126,15 +134,22 @@ class Transport:
         clients, busy = self._async_clients()
         index = busy.index(min(busy))
         busy[index] += 1
+        built = False
         try:
             timeout = self._timeout(call)
             deadline = ELAPSED() + (timeout.read or 0) + self._timeouts.connect
-            async with clients[index].stream(
+            client = clients[index]
+            request = client.build_request(
                 call.method, call.url, headers=_headers(call), content=call.body, timeout=timeout
-            ) as answer:
-                return _reply(answer, await _bounded_async(answer.aiter_bytes(), deadline))
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, _TooMuch, UnicodeError) as failure:
-            problem = _translated(failure, call.url)
+            )
+            built = True
+            answer = await client.send(request, stream=True)
+            try:
+                return _reply(answer, await _bodies.whole_async(answer.aiter_bytes(), deadline), call)
+            finally:
+                await answer.aclose()
+        except _FAILURES as failure:
+            problem = _translated(failure, call.url, built)
         finally:
             busy[index] -= 1
         raise problem
@@ -147,7 +162,10 @@ class Transport:
             self._loops = {key: entry for key, entry in self._loops.items() if not entry[0].is_closed()}
             # Eight pools of eight: one pool of 64 spends its time searching itself.
             limits = httpx.Limits(max_connections=8, max_keepalive_connections=8)
-            clients = [httpx.AsyncClient(limits=limits, **self._options()) for _ in range(8)]
+            try:
+                clients = [httpx.AsyncClient(limits=limits, **self._options()) for _ in range(8)]
+            except _MISCONFIGURED as problem:
+                raise _unusable(problem) from None
             entry = self._loops[id(loop)] = (loop, clients, [0] * 8)
         return entry[1], entry[2]
 
@@ -164,8 +182,8 @@ class Transport:
                 client.stream("GET", step.url, headers=headers, timeout=timeout) as answer,
             ):
                 return _written(step, answer)
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError) as failure:
-            problem = _translated(failure, step.url)
+        except _FAILURES as failure:
+            problem = _translated(failure, step.url, built=False)
             problem.billed = "yes"
         raise problem
 
@@ -174,8 +192,10 @@ class Transport:
         if self._pid != os.getpid():
             return
         with self._lock:
-            clients, self._clients, self._shelf, self._free = self._clients, [], [], None
-        for client in clients:
+            idle = [*self._shelf, *([self._free] if self._free else [])]
+            self._clients, self._shelf, self._free = [], [], None
+            self._generation += 1
+        for client in idle:
             client.close()
 
     async def aclose(self) -> None:
@@ -189,52 +209,41 @@ def _headers(call: Call) -> dict[str, str]:
     return {**call.headers, call.secret[0]: call.secret[1]} if call.secret else dict(call.headers)
 
 
-class _TooMuch(Exception):
-    pass
+def _reply(answer: httpx.Response, body: bytes, call: Call) -> Reply:
+    """The answer, the key cut out of it: some services repeat a wrong key in their error."""
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    key = call.secret[1].split()[-1] if call.secret and call.secret[1].strip() else ""
+    if len(key) >= 6:
+        body = body.replace(key.encode(), b"***")
+        headers = {name: value.replace(key, "***") for name, value in headers.items()}
+    return Reply(answer.status_code, headers, body)
 
 
-def _bounded(pieces: Iterator[bytes], deadline: float) -> bytes:
-    body = bytearray()
-    for piece in pieces:
-        body += piece
-        _check(body, deadline)
-    return bytes(body)
-
-
-async def _bounded_async(pieces: AsyncIterator[bytes], deadline: float) -> bytes:
-    body = bytearray()
-    async for piece in pieces:
-        body += piece
-        _check(body, deadline)
-    return bytes(body)
-
-
-def _check(body: bytearray, deadline: float) -> None:
-    if len(body) > MAX_BODY:
-        raise _TooMuch(f"the answer is larger than {MAX_BODY // 2**20} MiB")
-    if ELAPSED() > deadline:
-        raise _TooMuch("the answer drips in too slowly")
-
-
-def _reply(answer: httpx.Response, body: bytes) -> Reply:
-    return Reply(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, body)
-
-
-# Raised before a byte of the request was written; everything else may have reached the service.
+_FAILURES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, _bodies.TooMuch, UnicodeError, RuntimeError)
+_MISCONFIGURED = (OSError, ValueError, ImportError, httpx.InvalidURL)
+# Raised before a byte of the request was written; everything else may have reached the service. An invalid address
+# is unsent only while the request is built: httpx also reads the address of a redirect it does not follow.
 _UNSENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
     httpx.PoolTimeout,
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
-    httpx.InvalidURL,
-    UnicodeError,
 )
 
 
-def _translated(failure: Exception, url: str) -> TransportError:
+def _unusable(problem: Exception) -> TransportError:
+    return TransportError(
+        f"The TLS or proxy settings of the environment cannot be used ({type(problem).__name__}). Nothing was sent.",
+        sent=False,
+        billed="no",
+        hint="Look at SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY and ALL_PROXY; gen302 doctor",
+    )
+
+
+def _translated(failure: Exception, url: str, built: bool) -> TransportError:
     host = _links.host(url) or "the service"
-    sent = not isinstance(failure, _UNSENT)
+    sent = built and not isinstance(failure, _UNSENT)
     if isinstance(failure, httpx.ConnectError):
         text = _diagnosis.unreachable(failure, host)
     elif isinstance(failure, (httpx.ConnectTimeout, httpx.PoolTimeout)):
@@ -243,7 +252,7 @@ def _translated(failure: Exception, url: str) -> TransportError:
         text = f"The proxy refused the way to {host}: {str(failure)[:100]}."
     elif isinstance(failure, httpx.TimeoutException):
         text = f"{host} did not answer in time."
-    elif isinstance(failure, _TooMuch):
+    elif isinstance(failure, _bodies.TooMuch):
         text = f"{host}: {failure}."
     elif sent:
         text = f"The connection to {host} broke before the answer was complete ({type(failure).__name__})."

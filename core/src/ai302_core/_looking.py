@@ -55,7 +55,9 @@ class Look:
 def current(job: Job) -> Flow[Job]:
     """The job as the ledger has it; a job unknown there, from another machine's JSON, is taken in."""
     stands = yield from Record(lambda ledger: ledger.job(job.id))
-    if stands is None:
+    ahead = job.remote_id is not None or job.status is Status.UNCONFIRMED
+    if stands is None or (stands.status is Status.SUBMITTING and stands.remote_id is None and ahead):
+        # Unknown here, or its receipt could not be written when it came.
         stands = yield from Record(lambda ledger: ledger.write(job))
     return stands
 
@@ -166,7 +168,7 @@ def _taken_in(
 ) -> Flow[Look]:
     seen = read(account, operation, job, document, reply.status, now)
     if seen.status is Status.SUCCEEDED and operation.finish:
-        flow = _planning.guarded(account, "finish", operation.finish, seen, document)
+        flow = _planning.guarded(account, "finish", operation.finish, seen, document, paid=job)
         seen = replace(seen, assets=tuple((yield from flow)))
     if seen.status is Status.SUCCEEDED and (dying := downloads.expiry_notice(seen.assets, now)):
         seen = replace(seen, warnings=(*seen.warnings, dying))
@@ -200,7 +202,7 @@ def read(account: Account, operation: Operation, job: Job, document: object, sta
     percent = _reading.progress(document, operation.progress)
     actions = job.actions
     if operation.actions and found in (Status.SUCCEEDED, Status.INPUT_REQUIRED):
-        actions = tuple(_planning.guarded(account, "actions", operation.actions, document))
+        actions = tuple(_planning.guarded(account, "actions", operation.actions, document, paid=job))
     waiting = next((entry.needs for entry in actions if entry.name == "continue"), ())
     return replace(
         job,
@@ -228,9 +230,11 @@ def _warn_once(warnings: list[Notice], code: str, text: str) -> None:
 def schedule_of(account: Account, job: Job, *, watched: bool) -> Flow[_policies.Schedule]:
     """When to look at this job, by its family's record or this ledger's history."""
     operation = operation_of(account, job)
+    if account.sandbox:
+        # Its clock is not ours: the seconds its jobs say they took say nothing about when they are done.
+        return _policies.schedule((0.0, 0.0), (), account.interval, account.slowest, watched=watched)
     history = yield from Record(lambda ledger: ledger.durations(job.family, job.operation, job.model))
-    usual = (0.0, 0.0) if account.sandbox else operation.usual
-    return _policies.schedule(usual, history, account.interval, account.slowest, watched=watched)
+    return _policies.schedule(operation.usual, history, account.interval, account.slowest, watched=watched)
 
 
 def patience(account: Account, job: Job) -> float:
@@ -300,8 +304,8 @@ class Watch:
 def overdue(job: Job, limit: float) -> JobTimeout:
     """The error of a wait that is over."""
     return JobTimeout(
-        f"{job.id} is still {job.status} after {limit:g} s. It lives on and is paid.",
+        f"{job.id} is still {job.status} after {limit:g} s. It lives on{' and is paid' if job.remote_id else ''}.",
         job=job,
-        billed="yes",
+        billed=job.billed if job.remote_id else "unknown",
         hint=f"gen302 wait {job.id}",
     )

@@ -37,6 +37,7 @@ class Crowd:
         self._woken = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(IN_FLIGHT)
+        self._crash: BaseException | None = None
         self.expected = 0
 
     async def outcomes(self, feed: Callable[[], Awaitable[None]]) -> AsyncIterator[Outcome]:
@@ -44,6 +45,7 @@ class Crowd:
         feeding = asyncio.create_task(_awaited(feed()))
         following = asyncio.create_task(self._follow())
         given = 0
+        nxt: asyncio.Task[Outcome] | None = None
         try:
             while True:
                 if feeding.done() and given == self.expected:
@@ -54,21 +56,33 @@ class Crowd:
                                    return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
                 if following.done():
                     following.result()
+                if self._crash is not None:
+                    raise self._crash
                 if nxt.done():
                     given += 1
                     yield nxt.result()
                 else:
                     nxt.cancel()
         finally:
-            for task in (feeding, following, *self._tasks):
+            left = [feeding, following, *self._tasks, *([nxt] if nxt is not None else [])]
+            for task in left:
                 task.cancel()
-            await asyncio.gather(feeding, following, *self._tasks, return_exceptions=True)
+            await asyncio.gather(*left, return_exceptions=True)
 
     def start(self, work: Awaitable[None]) -> None:
         """Run work beside the others."""
-        task = asyncio.create_task(_awaited(work))
+        self._keep(asyncio.create_task(_awaited(work)))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Work that fails with anything but an error of ours is a bug; it must end the whole, not hang it."""
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._crash = task.exception()
+            self._done.put_nowait(Outcome())
 
     def failed(self, outcome: Outcome, error: Ai302Error) -> None:
         """Hand out an outcome that is an error."""
@@ -97,9 +111,7 @@ class Crowd:
             now = _clock.now()
             free = IN_FLIGHT - sum(1 for task in self._tasks if task.get_name() == "look")
             for batch in self._agenda.due(now, free):
-                task = asyncio.create_task(self._look(batch), name="look")
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._keep(asyncio.create_task(self._look(batch), name="look"))
             self._woken.clear()
             wait = self._agenda.wait(now) if free > 0 else None
             with contextlib.suppress(TimeoutError):
@@ -175,7 +187,8 @@ async def run_many(
 
     async def one(key: str | None, request: Request) -> None:
         outcome = Outcome(key=key, request=request)
-        order = Order(key=key, again=again, lenient=lenient, save_to=save_to)
+        # Many queue up behind limits of their own: that is no reason to fail.
+        order = Order(key=key, again=again, lenient=lenient, save_to=save_to, place_timeout=float("inf"))
         try:
             account = connection.serving(request)
             job = await connection.async_driver(account).pay(lambda: _submitting.submit(account, request, order))
@@ -219,7 +232,7 @@ async def resume(connection: Connection, save_to: str | None) -> AsyncIterator[O
         async for outcome in crowd.outcomes(feed):
             yield outcome
     finally:
-        connection.ledger.release([job.id for job in mine])
+        await asyncio.to_thread(connection.ledger.release, [job.id for job in mine])
 
 
 def _open(connection: Connection) -> list[Job]:

@@ -64,15 +64,20 @@ def plan(
     return Plan(operation=operation, request=request, route=route, warnings=tuple(warnings), lenient=lenient)
 
 
-def guarded(account: Account, what: str, function: Any, *arguments: Any) -> Any:
-    """What a function of the family answers; anything but our own errors becomes a PluginError."""
+def guarded(account: Account, what: str, function: Any, *arguments: Any, paid: Job | None = None) -> Any:
+    """What a function of the family answers; anything but our own errors becomes a PluginError.
+
+    paid  the job it is asked about, when it is asked after the payment
+    """
     try:
         return function(*arguments)
     except (ParameterError, ConfigError, PluginError):
         raise
     except Exception as problem:
+        money = "Nothing was sent." if paid is None else f"The job {paid.id} itself goes on."
         raise PluginError(
-            f"The family {account.family.name} failed in {what}: {type(problem).__name__}. Nothing was sent.",
+            f"The family {account.family.name} failed in {what}: {type(problem).__name__}. {money}",
+            billed="no" if paid is None else "yes",
             hint="`gen302 plugins` names its distribution and version; report it there.",
         ) from problem
 

@@ -52,10 +52,11 @@ _HINTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """The service said no: what it means, and its own words."""
+    """The service said no: what it means, and its own words. `known`: the family knows this code or text."""
 
     kind: str
     code: str
+    known: bool = True
     message: str
     status: int
     request_id: str = ""
@@ -79,6 +80,7 @@ def refusal(reply: Reply, envelopes: Iterable[Refused], now: datetime) -> Refusa
     """The refusal a reply carries in an envelope the family can read, else in its HTTP status (4xx), else None."""
     document = reply.document
     found: tuple[str, str, str] | None = None
+    known = True
     for envelope in envelopes:
         code = _paths.first_scalar(document, envelope.at)
         if code is None or code in {str(entry) for entry in envelope.accepted}:
@@ -87,17 +89,23 @@ def refusal(reply: Reply, envelopes: Iterable[Refused], now: datetime) -> Refusa
         kinds = {str(key): kind for key, kind in envelope.kinds.items()}
         by_text = (kind for pattern, kind in envelope.texts.items() if re.search(pattern, message, re.IGNORECASE))
         # A 5xx with a code the family does not know says nothing about what was created.
-        other = _BY_STATUS.get(reply.status, "unclear" if reply.status >= 500 else "invalid")
-        found = next(by_text, None) or kinds.get(code) or other, code, message
+        unknown = reply.status >= 500 or reply.status in (408, 499)
+        other = _BY_STATUS.get(reply.status, "unclear" if unknown else "invalid")
+        hit = next(by_text, None) or kinds.get(code)
+        kind = hit or other
+        # Relays put their general "invalid" code beside a 401 (wire/midjourney.md 7.3, 2026-11-21).
+        found = other if reply.status == 401 and kind == "invalid" else kind, code, message
+        known = hit is not None
         break
     if found is None:
-        if not 400 <= reply.status < 500 or reply.status == 408:
+        if not 400 <= reply.status < 500 or reply.status in (408, 499):
             return None
         found = _BY_STATUS.get(reply.status, "invalid"), "", _short(reply)
     kind, code, message = found
     return Refusal(
         kind=kind,
         code=code,
+        known=known,
         message=message.strip(),
         status=reply.status,
         request_id=request_id(reply) or "",
@@ -152,9 +160,9 @@ def retry_after(reply: Reply, now: datetime) -> float | None:
     except ValueError:
         try:
             date = parsedate_to_datetime(hint)
-        except ValueError:
+            seconds = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
+        except (ValueError, TypeError, OverflowError):
             return None
-        seconds = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
     return min(max(0.0, seconds), 3600.0) if math.isfinite(seconds) else None
 
 
@@ -251,9 +259,9 @@ def moment(document: Any, path: str) -> datetime | None:
     except ValueError:
         try:
             read = datetime.fromisoformat(text)
-        except ValueError:
+            return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
             return None
-        return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
     try:
         return datetime.fromtimestamp(number if number < 1e11 else number / 1000, UTC) if number > 0 else None
     except (ValueError, OverflowError, OSError):

@@ -26,6 +26,9 @@ def decide(account: Account, made: Plan, job: Job, answer: Reply | TransportErro
         return unclear(job, answer.message, now) if answer.sent else Receipt(job=None, error=answer)
     operation = made.operation
     said = _reading.refusal(answer, (*account.gateway.refused, *operation.refused), now)
+    named = _paths.first_scalar(answer.document, operation.job_id)
+    if said is not None and not said.known and 200 <= answer.status < 300 and named is not None:
+        return unclear(job, f"code {said.code} is not known to us, and it names {named!r}.", now, answer)
     if said is not None:
         return _refused(account, job, said, answer, now)
     if answer.status == 429:

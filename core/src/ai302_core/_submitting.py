@@ -34,7 +34,7 @@ class Order:
     """How an intention is to be bought.
 
     key      the caller's name for it; `implied` when the library gave it, then a dead attempt is followed by a new one
-    timeout  seconds to wait for a busy gateway
+    timeout  seconds to wait for a busy gateway; `place_timeout` for a place within our own limits, if longer
     parent, operation  of a press: whose action it is, and what it starts
     """
 
@@ -43,6 +43,7 @@ class Order:
     again: bool = False
     lenient: bool = False
     timeout: float = 60.0
+    place_timeout: float | None = None
     save_to: str | None = None
     parent: Job | None = None
     operation: Operation | None = None
@@ -101,7 +102,7 @@ def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
     digest = _planning.digest(stored, order.parent.id if order.parent else None)
     order = yield from _known(order, digest)
     if order.key is not None and not order.again:
-        held = yield from _holder(order.key, digest)
+        held = yield from _holder(account, order, digest)
         if held is not None:
             return held
     if made.operation.prepare:
@@ -109,15 +110,16 @@ def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
     call, warnings = _planning.build(account, made, loaded)
     job = yield from _new_job(account, made, stored, order, warnings)
     limits = replace(account.limits, stale_after=account.timeouts.wait or made.operation.timeout)
-    claim = yield from _claimed(
-        account,
-        Intent(job=job, digest=digest, again=order.again, save_to=order.save_to, limits=limits),
-        order.timeout,
-    )
-    if not claim.fresh:
-        held = yield from _holder(order.key or "", digest) if claim.owned else _given(claim.job)
-        return held or job
-    return (yield from _bought(account, made, claim.job or job, call, order.timeout))
+    intent = Intent(job=job, digest=digest, again=order.again, save_to=order.save_to, limits=limits)
+    while True:
+        claim = yield from _claimed(account, intent, order.place_timeout or order.timeout)
+        if claim.fresh:
+            return (yield from _bought(account, made, claim.job or job, call, order.timeout))
+        if not claim.owned and claim.job is not None:
+            return claim.job
+        held = yield from _holder(account, order, digest)
+        if held is not None:
+            return held
 
 
 def _known(order: Order, digest: str) -> Flow[Order]:
@@ -130,19 +132,26 @@ def _known(order: Order, digest: str) -> Flow[Order]:
     return replace(order, again=dead)
 
 
-def _given(job: Job | None) -> Flow[Job | None]:
-    yield from ()
-    return job
+def _holder(account: Account, order: Order, digest: str) -> Flow[Job | None]:
+    """The job that holds the key, once its owner has its receipt; None when the key is free.
 
-
-def _holder(key: str, digest: str) -> Flow[Job | None]:
-    """The job that holds the key, once its owner has its receipt; None when the key is free."""
+    Raises KeyConflict when that takes longer than a submit can take.
+    """
+    key = order.key or ""
+    start = yield from Now()
     while True:
         claim = yield from Record(lambda ledger: ledger.find_key(key, digest))
         if claim is None:
             return None
         if not claim.owned:
             return claim.job
+        now = yield from Now()
+        if (now - start).total_seconds() > order.timeout + max(account.timeouts.submit, 200.0):
+            job_id = claim.job.id if claim.job else ""
+            raise KeyConflict(
+                f"The job {job_id} under the key {key!r} is still being sent elsewhere. Nothing was sent.",
+                job_id=job_id,
+            )
         yield from Sleep(_WAITS_FOR_OWNER, _policies.SPREAD)
 
 
@@ -223,7 +232,7 @@ def _bought(account: Account, made: Plan, job: Job, call: Call, timeout: float) 
             raise
         if got.job is not None:
             if got.error is not None:
-                raise got.error
+                raise got.error  # a caller who waits for its job writes what the ledger could not
             return got.job if got.trouble is None else _unwritten(got.job, got.trouble)
         asked = got.after
         wait = _policies.backoff(attempt, asked)

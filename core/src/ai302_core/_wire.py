@@ -124,7 +124,7 @@ def _fill(account: Account, template: str, route: Mapping[str, str], job_id: str
             )
         if asked is None:
             return offered or ""
-        return quote(asked, safe="") if encode else asked
+        return quote(asked, safe="", errors="backslashreplace") if encode else asked
 
     return _PLACE.sub(value, template)
 

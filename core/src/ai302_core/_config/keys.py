@@ -119,11 +119,13 @@ def key_for(
     provider: str,
     base_url: str,
     *,
+    home: str | None = None,
     api_key: str | SecretKey | None = None,
     env: Mapping[str, str] | None = None,
 ) -> SecretKey:
     """The key that may be sent to `base_url`, on behalf of a provider.
 
+    home     the address the configuration gives the provider, by itself or by its gateway
     api_key  given by the caller for this address, instead of any from the environment
     env      instead of the process's environment
 
@@ -141,10 +143,10 @@ def key_for(
     host = urlsplit(address).hostname or ""
     own = chosen.api_key_env
     if own is not None and own not in COMMON_KEYS:
-        if chosen.base_url is not None and _origin(chosen.base_url) != _origin(address):
+        given_for = _origin(home or chosen.base_url or address)
+        if given_for != _origin(address):
             raise ConfigError(
-                f"The key in {own} was given for {_origin(chosen.base_url)}, not for {_origin(address)}. "
-                "Nothing was sent.",
+                f"The key in {own} was given for {given_for}, not for {_origin(address)}. Nothing was sent.",
                 hint="Give the key of the other address: connect(…, base_url=…, api_key=…).",
             )
         if not env.get(own):

@@ -212,10 +212,9 @@ def _asked_to_wait(got: Streamed) -> Flow[float | None]:
     except ValueError:
         now = yield from Now()
         try:
-            date = parsedate_to_datetime(hint)
-        except ValueError:
+            seconds = _seconds(parsedate_to_datetime(hint), now)
+        except (ValueError, TypeError, OverflowError):
             return None
-        seconds = _seconds(date, now)
     return min(max(seconds, 0.0), _PATIENCE) if math.isfinite(seconds) else None
 
 
