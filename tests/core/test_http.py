@@ -389,3 +389,53 @@ def test_the_clock_never_jumps(monkeypatch: pytest.MonkeyPatch) -> None:
     assert before <= after
     assert (after - before).total_seconds() < 5
     assert json.dumps(_clock.new_id()).startswith(f'"{after:%y%m%d}-')
+
+
+@pytest.mark.parametrize("status", [301, 303, 308])
+@pytest.mark.parametrize("location", ["https:done", "mailto:x", "http://[::1", "x" * 70_000])
+def test_a_redirect_with_an_odd_address_was_sent_all_the_same(
+    serve: Any, transport: Transport, status: int, location: str
+) -> None:
+    head = f"HTTP/1.1 {status} X\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n"
+    server = serve(answering(head.encode()))
+    for outcome in both(transport, post(server.url)):
+        assert not isinstance(outcome, TransportError) or outcome.sent is True
+    assert len(server.requests) == 2
+
+
+def test_closing_does_not_tear_a_paid_call_nor_keep_its_connection(serve: Any, transport: Transport) -> None:
+    def slow(peer: socket.socket, head: bytes, number: int) -> None:
+        time.sleep(0.3)
+        peer.sendall(OK)
+
+    server = serve(slow)
+    statuses: list[int] = []
+    paying = threading.Thread(target=lambda: statuses.append(transport.send(post(server.url), paid=True).status))
+    paying.start()
+    while not server.requests:
+        time.sleep(0.005)
+    transport.close()
+    paying.join()
+    assert transport.send(post(server.url), paid=True).status == 200
+    assert (statuses, server.connections) == ([200], 2)
+
+
+def test_a_key_repeated_by_the_service_is_cut_out(serve: Any, transport: Transport) -> None:
+    body = b'{"error":{"message":"Incorrect key: sk-SENTINEL"}}'
+    server = serve(
+        answering(b"HTTP/1.1 401 No\r\nx-key: sk-SENTINEL\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+    )
+    for outcome in both(transport, post(server.url)):
+        assert "SENTINEL" not in f"{outcome.text}{outcome.headers}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("SSL_CERT_FILE", "/nowhere/ca.pem"), ("HTTPS_PROXY", "foo://x"), ("ALL_PROXY", "socks5://h:1")]
+)
+def test_an_unusable_environment_is_told_and_nothing_was_sent(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    for outcome in both(Transport(Timeouts()), post("https://api.example/x")):
+        assert (type(outcome), outcome.sent, outcome.billed) == (TransportError, False, "no")
+        assert "settings of the environment" in str(outcome)

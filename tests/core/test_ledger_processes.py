@@ -149,7 +149,7 @@ go()
 """
     said = race(spawn, script)
     assert said.count(True) == 5
-    assert all("5 jobs per day" in entry for entry in said if entry is not True)
+    assert all("max_jobs is 5 per day" in entry for entry in said if entry is not True)
     assert len(ledger.jobs()) == 5
 
 

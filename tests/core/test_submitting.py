@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ai302_core import _submitting
+from ai302_core import _flows, _submitting
 from ai302_core._submitting import Order
 from ai302_core.errors import (
     AuthenticationError,
@@ -206,3 +206,62 @@ def test_a_gateway_that_redirects_a_paid_request_is_not_followed(account: Any, h
     with pytest.raises(ReplyError, match="elsewhere"):
         fed.run(_submitting.submit(account, CAT, Order()))
     assert len(fed.calls) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ({"code": 404404, "data": {"id": 777}}, 200),
+        ({"code": 4, "message": "late"}, 408),
+        ({"code": 4, "message": "gone"}, 499),
+        ({"code": 4, "message": "hm"}, 504),
+    ],
+    ids=str,
+)
+def test_an_unknown_no_that_may_hide_a_task_is_unconfirmed(account: Any, hand: Any, reply: Any, answer: Any) -> None:
+    fed = hand(reply(*answer))
+    with pytest.raises(JobUnconfirmed):
+        fed.run(_submitting.submit(account, CAT, Order(key="k")))
+    assert len(fed.paid) == 1
+
+
+def test_a_receipt_the_ledger_could_not_take_is_written_by_the_wait(account: Any, hand: Any, reply: Any) -> None:
+    fed = hand(reply(ACCEPTED), reply({"data": {"id": 42, "status": "done", "url": "https://f.example/1.png"}}))
+    real = fed.ledger.write
+    fed.ledger.write = lambda job, body=b"": job  # a full disk, for the moment of the receipt
+    job = fed.run(_submitting.submit(account, CAT, Order()))
+    fed.ledger.write = real
+    assert fed.ledger.job(job.id).status is Status.SUBMITTING
+    done = fed.run(_flows.settle(account, job, timeout=None, on_update=None))
+    assert (done.status, fed.ledger.job(job.id).remote_id) == (Status.SUCCEEDED, "42")
+
+
+def test_two_reconciles_cannot_both_resubmit(account: Any, hand: Any, reply: Any, ledger: Any) -> None:
+    fed = hand(LOST, reply(ACCEPTED))
+    with pytest.raises(JobUnconfirmed) as caught:
+        fed.run(_submitting.submit(account, CAT, Order()))
+    first = _flows.reconcile(account, caught.value.job, remote_id=None, resubmit=True, abandon=False)
+    second = _flows.reconcile(account, caught.value.job, remote_id=None, resubmit=True, abandon=False)
+    step = next(second)  # has looked, and believes the job to be unconfirmed
+    stale = fed.perform(step)
+    fed.run(first)
+
+    def finish() -> None:
+        step = second.send(stale)
+        while True:
+            step = second.send(fed.perform(step))
+
+    with pytest.raises((KeyConflict, ParameterError)):
+        finish()
+    assert len(fed.paid) == 2
+
+
+def test_a_key_whose_owner_never_finishes_is_not_waited_for_for_ever(account: Any, hand: Any, reply: Any) -> None:
+    fed = hand(reply(ACCEPTED))
+    real = fed.ledger.write
+    fed.ledger.write = lambda job, body=b"": job
+    fed.run(_submitting.submit(account, CAT, Order(key="k")))
+    fed.ledger.write = real
+    with pytest.raises(KeyConflict, match="still being sent"):
+        fed.run(_submitting.submit(account, CAT, Order(key="k")))
+    assert len(fed.paid) == 1

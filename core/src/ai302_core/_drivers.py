@@ -196,16 +196,25 @@ class AsyncDriver:
 
     async def run(self, flow: Flow[T]) -> T:
         """The flow's outcome, or what it raises."""
+        canceled: asyncio.CancelledError | None = None
         try:
             step = next(flow)
             while True:
                 try:
-                    outcome = await self._perform(step)
+                    if canceled is not None:
+                        raise canceled
+                    if isinstance(step, (Record, Save, Load)):
+                        outcome, canceled = await self._on_disk(step)
+                    else:
+                        outcome = await self._perform(step)
                 except BaseException as failure:  # noqa: BLE001 - whatever it is, the flow decides
+                    canceled = None
                     step = flow.throw(failure)
                 else:
                     step = flow.send(outcome)
         except StopIteration as finished:
+            if canceled is not None:
+                raise canceled from None
             value: T = finished.value
             return value
         finally:
@@ -236,12 +245,23 @@ class AsyncDriver:
             case Paid():
                 raise TypeError("a paid step never runs in a coroutine")
             case Stream():
-                return await self._in_thread("files", 4, step)
+                return await self._in_thread("files", step)
             case _:
-                return await self._in_thread("disk", 4, step)
+                raise TypeError(f"{type(step).__name__} is no step of this driver")
 
-    async def _in_thread(self, name: str, size: int, step: Step[Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._pool(name, size), self.sync.perform, step, None)
+    async def _on_disk(self, step: Step[Any]) -> tuple[Any, asyncio.CancelledError | None]:
+        """Disk work in a thread. A cancellation waits for it: the flow must hear what was done before it stops."""
+        work = self._in_thread("disk", step)
+        canceled: asyncio.CancelledError | None = None
+        while not work.done():
+            try:
+                await asyncio.wait({work})
+            except asyncio.CancelledError as asked:
+                canceled = asked
+        return work.result(), canceled
+
+    def _in_thread(self, name: str, step: Step[Any]) -> asyncio.Future[Any]:
+        return asyncio.get_running_loop().run_in_executor(self._pool(name, 4), self.sync.perform, step, None)
 
     async def aclose(self) -> None:
         """Wait for every receipt that is still to be written, then let go of threads and connections."""

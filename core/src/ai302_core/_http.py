@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import http.cookiejar
 import os
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
-from typing import IO, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -58,7 +59,7 @@ class Transport:
         self._shelf: list[httpx.Client] = []
         self._generation = 0
         self._free: httpx.Client | None = None
-        self._loops: dict[int, tuple[asyncio.AbstractEventLoop, list[httpx.AsyncClient], list[int]]] = {}
+        self._loops: dict[int, _OnLoop] = {}
         self._context: ssl.SSLContext | None = None
 
     def _ready(self) -> None:
@@ -131,7 +132,7 @@ class Transport:
     async def send_async(self, call: Call) -> Reply:
         """One free request, once. Raises TransportError."""
         problem: TransportError
-        clients, busy = self._async_clients()
+        clients, busy = await self._async_clients()
         index = busy.index(min(busy))
         busy[index] += 1
         built = False
@@ -154,7 +155,7 @@ class Transport:
             busy[index] -= 1
         raise problem
 
-    def _async_clients(self) -> tuple[list[httpx.AsyncClient], list[int]]:
+    async def _async_clients(self) -> tuple[list[httpx.AsyncClient], list[int]]:
         self._ready()
         loop = asyncio.get_running_loop()
         entry = self._loops.get(id(loop))
@@ -166,7 +167,9 @@ class Transport:
                 clients = [httpx.AsyncClient(limits=limits, **self._options()) for _ in range(8)]
             except _MISCONFIGURED as problem:
                 raise _unusable(problem) from None
-            entry = self._loops[id(loop)] = (loop, clients, [0] * 8)
+            keeper = _closing(clients)
+            entry = self._loops[id(loop)] = (loop, clients, [0] * 8, keeper)
+            await anext(keeper)
         return entry[1], entry[2]
 
     def stream(self, step: Stream) -> Streamed:
@@ -183,6 +186,8 @@ class Transport:
             ):
                 return _written(step, answer)
         except _FAILURES as failure:
+            if isinstance(failure, OSError) and failure.errno in _DISK:
+                raise
             problem = _translated(failure, step.url, built=False)
             problem.billed = "yes"
         raise problem
@@ -201,7 +206,19 @@ class Transport:
     async def aclose(self) -> None:
         """Close what belongs to the running loop."""
         entry = self._loops.pop(id(asyncio.get_running_loop()), None)
-        for client in entry[1] if entry else []:
+        if entry is not None:
+            await entry[3].aclose()
+
+
+_OnLoop = tuple[asyncio.AbstractEventLoop, list[httpx.AsyncClient], list[int], AsyncGenerator[None, None]]
+
+
+async def _closing(clients: list[httpx.AsyncClient]) -> AsyncGenerator[None, None]:
+    """Closes the clients of a loop at its end, when nobody did before: `asyncio.run` finishes what still hangs here."""
+    try:
+        yield
+    finally:
+        for client in clients:
             await client.aclose()
 
 
@@ -219,7 +236,11 @@ def _reply(answer: httpx.Response, body: bytes, call: Call) -> Reply:
     return Reply(answer.status_code, headers, body)
 
 
-_FAILURES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, _bodies.TooMuch, UnicodeError, RuntimeError)
+_FAILURES = (
+    *(httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, _bodies.TooMuch, UnicodeError, RuntimeError),
+    OSError,  # a reset may surface when the socket is closed
+)
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOENT, errno.EFBIG)
 _MISCONFIGURED = (OSError, ValueError, ImportError, httpx.InvalidURL)
 # Raised before a byte of the request was written; everything else may have reached the service. An invalid address
 # is unsent only while the request is built: httpx also reads the address of a redirect it does not follow.
@@ -271,7 +292,7 @@ def _written(step: Stream, answer: httpx.Response) -> Streamed:
                 head += piece
                 if len(head) >= 2000:
                     break
-        return Streamed(answer.status_code, headers, _size(step), head[:2000])
+        return Streamed(answer.status_code, headers, step.path.stat().st_size if step.path.exists() else 0, head[:2000])
     broken = ""
     with step.path.open("ab" if answer.status_code == 206 else "wb") as file:
         if step.began is not None:
@@ -284,7 +305,8 @@ def _written(step: Stream, answer: httpx.Response) -> Streamed:
                     break
         except (httpx.HTTPError, httpx.StreamError) as failure:
             broken = type(failure).__name__
-        _synced(file)
+        file.flush()
+        os.fsync(file.fileno())
         size = file.tell()
     return Streamed(answer.status_code, headers, size, b"", broken)
 
@@ -295,12 +317,3 @@ def _peer_checked(step: Stream, answer: httpx.Response) -> None:
     peer = network.get_extra_info("server_addr") if network is not None else None
     if peer and not step.private and not _addresses.proxied(step.url):
         _addresses.refuse_private(str(peer[0]), urlsplit(step.url).hostname or "")
-
-
-def _size(step: Stream) -> int:
-    return step.path.stat().st_size if step.path.exists() else 0
-
-
-def _synced(file: IO[bytes]) -> None:
-    file.flush()
-    os.fsync(file.fileno())

@@ -1,0 +1,59 @@
+"""One configuration in use: a key reaches the address it was given for, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ai302_core._connection import Connection
+from ai302_core.errors import ConfigError
+
+RELAY = {"family": "midjourney", "gateway": "new-api", "base_url": "https://relay.example", "api_key_env": "RELAY_KEY"}
+CONFIG: dict[str, Any] = {"default": "hero", "providers": {"hero": {"family": "midjourney"}, "my_relay": RELAY}}
+
+
+@pytest.fixture(autouse=True)
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AI302_API_KEY", "sk-common")
+    monkeypatch.setenv("RELAY_KEY", "sk-relay")
+
+
+def key(connection: Connection, name: str) -> str:
+    return connection.account(name).key.reveal()
+
+
+def test_every_provider_has_its_own_key() -> None:
+    connection = Connection(config_from=CONFIG)
+    assert (key(connection, "hero"), key(connection, "my_relay")) == ("sk-common", "sk-relay")
+
+
+def test_a_given_key_goes_to_the_provider_it_is_given_for() -> None:
+    unnamed = Connection(config_from=CONFIG, api_key="sk-given")
+    assert (key(unnamed, "hero"), key(unnamed, "my_relay")) == ("sk-given", "sk-relay")
+    named = Connection("my-relay", config_from=CONFIG, api_key="sk-given", base_url="https://staging.example")
+    assert (key(named, "my_relay"), key(named, "hero")) == ("sk-given", "sk-common")
+    assert named.account("my_relay").base_url == "https://staging.example"
+    assert named.account("hero").base_url == "https://api.302.ai"
+
+
+def test_an_alias_counts_as_its_provider() -> None:
+    config = {**CONFIG, "aliases": {"poster": ["my_relay"]}}
+    assert key(Connection("poster", config_from=config, api_key="sk-given"), "my_relay") == "sk-given"
+
+
+def test_an_own_key_stays_with_its_configured_address() -> None:
+    config = {
+        "providers": {"hero": {"family": "midjourney", "gateway": "mine", "api_key_env": "RELAY_KEY"}},
+        "gateways": {"mine": {"like": "new-api", "base_url": "https://mine.example"}},
+    }
+    assert key(Connection("hero", config_from=config), "hero") == "sk-relay"
+    moved = Connection("hero", config_from=config, base_url="https://other.example")
+    with pytest.raises(ConfigError, match=r"not for https://other\.example"):
+        key(moved, "hero")
+
+
+def test_the_common_key_never_leaves_home() -> None:
+    config = {"providers": {"hero": {"family": "midjourney", "base_url": "https://elsewhere.example"}}}
+    with pytest.raises(ConfigError, match=r"302\.AI's own hosts only"):
+        key(Connection("hero", config_from=config), "hero")
