@@ -22,7 +22,7 @@ test: $(VENV)/.tools  ## all checks: lint, format, types, tests with coverage, b
 	@echo "· mypy --strict"
 	@$(BIN)/mypy core/src $(FAMILIES:%=%/src) tests
 	@echo "· pytest, with coverage"
-	@$(BIN)/python -m pytest -q --cov --cov-report=term
+	@$(BIN)/python -m pytest -q -n 4 --dist worksteal --cov --cov-report=term
 	@echo "· built wheels in fresh environments, sources absent"
 	@$(BIN)/python -m pytest -q -m wheels tests/dists
 

@@ -76,14 +76,14 @@ def _imported(entry: Installed) -> ModuleType:
         missing = problem.name or "a module"
         if missing == entry.module or entry.module.startswith(f"{missing}."):
             reason, remedy = f"its module {missing} is not there", f"Install {entry.distribution} again."
-        elif missing.partition(".")[0] == __package__:
+        elif missing.partition(".")[0] == __package__.partition(".")[0]:
             reason, remedy = f"it wants {missing}, which this ai302-core does not have", _either(entry)
         else:
             reason = f"it needs {missing}, which is not installed"
             remedy = f"Install {missing}, or {entry.distribution} again with its dependencies."
         raise _broken(entry, reason, remedy) from problem
     except ImportError as problem:
-        ours = (problem.name or "").partition(".")[0] == __package__
+        ours = (problem.name or "").partition(".")[0] == __package__.partition(".")[0]
         remedy = _either(entry) if ours else f"Install {entry.distribution} again, or report it to its author."
         raise _broken(entry, f"importing it fails: {_describe(problem)}", remedy) from problem
     except BaseException as problem:
