@@ -169,8 +169,11 @@ def test_documents_without_buttons_offer_nothing(document: Any) -> None:
     )
 )
 def test_no_document_is_too_odd(document: Any) -> None:
-    actions(document)
-    actions({"buttons": document, "status": "MODAL", "properties": document, "customId": document})
+    window = {"buttons": document, "status": "MODAL", "properties": document, "customId": document}
+    operations = {operation.name for operation in ai302_midjourney.ai302_family().operations}
+    for action in (*actions(document), *actions(window)):
+        assert action.name
+        assert action.operation in operations, "what is offered can be pressed"
 
 
 @pytest.mark.parametrize(
