@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ai302_core import _flows, _submitting
+from ai302_core import _flows, _outcomes, _planning, _submitting
 from ai302_core._submitting import Order
 from ai302_core.errors import (
     AuthenticationError,
     ContentRejectedError,
     InvalidRequestError,
+    JobRejected,
     JobUnconfirmed,
     KeyConflict,
     NotFoundError,
@@ -21,6 +23,7 @@ from ai302_core.errors import (
     ServerError,
     TransportError,
 )
+from ai302_core.family import Rule
 from ai302_core.jobs import Status
 from ai302_core.requests import ImageRequest, VideoRequest
 
@@ -265,3 +268,28 @@ def test_a_key_whose_owner_never_finishes_is_not_waited_for_for_ever(account: An
     with pytest.raises(KeyConflict, match="still being sent"):
         fed.run(_submitting.submit(account, CAT, Order(key="k")))
     assert len(fed.paid) == 1
+
+
+def test_a_failure_in_the_answer_itself_is_a_failed_job_not_a_riddle(account: Any, hand: Any, reply: Any) -> None:
+    fed = hand(reply({"code": 0, "data": {"status": "failed", "reason": "nsfw picture"}}))
+    job = fed.run(_submitting.submit(account, CAT, Order(key="k")))
+    assert (job.status, job.code, job.message, job.billed) == (Status.FAILED, "failed", "nsfw picture", "unknown")
+    with pytest.raises(JobRejected):
+        _outcomes.result(account, fed.run(_flows.settle(account, job, timeout=None, on_update=None)))
+    assert len(fed.paid) == len(fed.calls) == 1
+
+
+def test_rules_refuse_say_sizes_as_people_do_and_notices_stop_nothing(account: Any, hand: Any, reply: Any) -> None:
+    rules = {
+        "size": Rule(allowed=((512, 512), "1024x1024"), instead="Others silently become 512x512."),
+        "seed": Rule(notice="seeds repeat nothing."),
+    }
+    image = replace(account.family.operations[0], rules=lambda request: rules)
+    account = replace(account, family=replace(account.family, operations=(image,)))
+    with pytest.raises(ParameterError, match=r"size takes 512x512, 1024x1024, not 640x480\. Others silently become"):
+        hand().run(_submitting.submit(account, replace(CAT, size="640x480"), Order()))
+    fed = hand(reply(ACCEPTED))
+    job = fed.run(_submitting.submit(account, replace(CAT, seed=7), Order()))
+    assert [(notice.code, notice.field) for notice in job.warnings] == [("notice", "seed")]
+    made = _planning.plan(account, replace(CAT, size=(1024, 1024)))
+    assert made.warnings == ()

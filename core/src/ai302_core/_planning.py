@@ -10,11 +10,11 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any
 
-from . import _wire
+from . import _rules, _wire
 from ._accounts import Account
 from ._steps import Call, Picture
 from .errors import ConfigError, NotFoundError, ParameterError, PluginError
-from .family import Operation, Rule
+from .family import Operation
 from .jobs import Action, Job, Notice, Preview
 from .requests import ActionRequest, Request, StoredRequest
 
@@ -57,7 +57,7 @@ def plan(
     warnings: list[Notice] = []
     if operation.rules:
         rules = guarded(account, "rules", operation.rules, request)
-        request = _obeying(account, request, said, rules, lenient, warnings)
+        request = _rules.obeying(account.family.name, request, said, rules, lenient, warnings)
     route = dict(parent.route) if parent is not None else {}
     if operation.route:
         route.update(guarded(account, "route", operation.route, request))
@@ -129,20 +129,12 @@ def _as(request: Request, cls: type[Request], account: Account) -> Request:
 def _contradictions(request: Request, said: Mapping[str, Any]) -> None:
     written = request.written()
     for name, value in said.items():
-        if name in written and _plain(written[name]) != _plain(value):
+        if name in written and _rules.plain(written[name]) != _rules.plain(value):
             raise ParameterError(
-                f"{name}={_shown(written[name])} contradicts the prompt, which already says {_shown(value)}. "
-                "Keep one of them. Nothing was sent.",
+                f"{name}={_rules.shown(written[name])} contradicts the prompt, which already says "
+                f"{_rules.shown(value)}. Keep one of them. Nothing was sent.",
                 field=name,
             )
-
-
-def _plain(value: Any) -> str:
-    return str(value).strip().casefold()
-
-
-def _shown(value: Any) -> str:
-    return repr(value) if not isinstance(value, bytes) else f"<{len(value)} bytes>"
 
 
 def _with_defaults(account: Account, operation: Operation, request: Request, said: Mapping[str, Any]) -> Request:
@@ -161,51 +153,6 @@ def _with_defaults(account: Account, operation: Operation, request: Request, sai
         return replace(request, **added) if added else request
     except ParameterError as problem:
         raise ConfigError(f"[providers.{account.name}] defaults: {problem.message}") from None
-
-
-def _obeying(
-    account: Account,
-    request: Request,
-    said: Mapping[str, Any],
-    rules: Mapping[str, Rule],
-    lenient: bool,
-    warnings: list[Notice],
-) -> Request:
-    written = {**said, **request.written()}
-    for name, rule in rules.items():
-        value = written.get(name)
-        problem = _broken(rule, value, name in written)
-        if not problem:
-            continue
-        text = f"{account.family.name}: {name} {problem}"
-        if not lenient or rule.required:
-            raise ParameterError(f"{text} Nothing was sent.", field=name)
-        warnings.append(Notice(code="parameter", message=text, field=name))
-        if not rule.taken and name in request.written():
-            request = _without(request, name)
-    return request
-
-
-def _without(request: Request, name: str) -> Request:
-    empty: Any = () if isinstance(getattr(request, name), tuple) else None
-    return replace(request, **{name: empty})
-
-
-def _broken(rule: Rule, value: Any, is_set: bool) -> str:
-    if not is_set or value is None or value == "" or value == ():
-        return f"must be given. {rule.instead or ''}".strip() if rule.required else ""
-    instead = f" {rule.instead}" if rule.instead else ""
-    if not rule.taken:
-        return f"is not taken.{instead}"
-    if rule.allowed and _plain(value) not in {_plain(entry) for entry in rule.allowed}:
-        return f"takes {', '.join(str(entry) for entry in rule.allowed)}, not {_shown(value)}.{instead}"
-    number = len(value) if isinstance(value, (str, tuple)) else value
-    unit = " characters" if isinstance(value, str) else ""
-    if rule.least is not None and number < rule.least:
-        return f"takes at least {rule.least:g}{unit}, not {number}.{instead}"
-    if rule.most is not None and number > rule.most:
-        return f"takes at most {rule.most:g}{unit}, not {number}.{instead}"
-    return ""
 
 
 def build(account: Account, made: Plan, pictures: Mapping[tuple[str, int], Picture]) -> tuple[Call, tuple[Notice, ...]]:

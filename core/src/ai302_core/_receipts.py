@@ -10,6 +10,7 @@ from ._accounts import Account
 from ._planning import Plan
 from ._steps import Receipt, Reply
 from .errors import Ai302Error, JobUnconfirmed, RateLimitError, ReplyError, TransportError
+from .family import Operation
 from .jobs import Job, Status
 
 
@@ -54,6 +55,8 @@ def _accepted(account: Account, made: Plan, job: Job, answer: Reply, now: dateti
     status, _ = _reading.state(document, answer.status, operation.states)
     done = bool(files) and (status is Status.SUCCEEDED or operation.poll is None)
     remote_id = _paths.first_scalar(document, operation.job_id) or job.remote_id
+    if status is Status.FAILED and not done and (operation.poll is None or remote_id is None):
+        return Receipt(job=_failed(operation, job, answer, now), reply=answer.body)
     if not done and remote_id is None:
         return unclear(job, f"The answer names no task: {_reading.excerpt(answer)}.", now, answer)
     early, _ = _reading.state(document, answer.status, operation.pending)
@@ -71,6 +74,21 @@ def _accepted(account: Account, made: Plan, job: Job, answer: Reply, now: dateti
         raw=document,
     )
     return Receipt(job=accepted, reply=answer.body)
+
+
+def _failed(operation: Operation, job: Job, answer: Reply, now: datetime) -> Job:
+    """A job whose failure is the very answer to its submit; whether it is billed, the answer does not say."""
+    return replace(
+        job,
+        status=Status.FAILED,
+        message=_paths.first_scalar(answer.document, operation.failure) or "",
+        code=_reading.state(answer.document, answer.status, operation.states)[1],
+        request_id=_reading.request_id(answer),
+        billed="unknown",
+        submitted_at=job.submitted_at or now,
+        finished_at=now,
+        raw=answer.document,
+    )
 
 
 def _refused(account: Account, job: Job, said: _reading.Refusal, answer: Reply, now: datetime) -> Receipt:

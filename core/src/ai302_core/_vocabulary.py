@@ -172,6 +172,7 @@ class Rule:
     least, most  bounds, inclusive
     required     it must be set
     taken        False: the service has no such field
+    notice       a warning for the job whenever the field is set; it stops nothing
     """
 
     allowed: tuple[Any, ...] = ()
@@ -180,6 +181,7 @@ class Rule:
     most: float | None = None
     required: bool = False
     taken: bool = True
+    notice: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

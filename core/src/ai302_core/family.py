@@ -153,7 +153,7 @@ class Family:
     api         the version of this vocabulary: 1
     base_url    the address used unless a gateway or the configuration names another
     gateways    the first is the default
-    models      the catalogue, which guides and never gates
+    models      the catalogue, which guides and never gates; any sequence, so that a large one can wait to be asked for
     """
 
     name: str = _member(kw_only=False)
@@ -161,7 +161,7 @@ class Family:
     base_url: str
     operations: tuple[Operation, ...]
     gateways: tuple[Gateway, ...] = (Gateway("302ai", refused=(REFUSED_302AI,)),)
-    models: tuple[Model, ...] = ()
+    models: Sequence[Model] = ()
 
     def operation(self, name: str) -> Operation | None:
         """The operation of that name, or None."""

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
+from ._vocabulary import Rule
 from .assets import Asset, from_iso, to_iso
 from .errors import Ai302Error, Billed
 from .requests import Request
@@ -265,7 +266,11 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A model a family knows of. The catalogue guides and never gates."""
+    """A model a family knows of. The catalogue guides and never gates.
+
+    parameters  what the service does with the members it takes, by their names on the wire
+    source      where this is known from
+    """
 
     name: str
     task: str = ""
@@ -275,6 +280,7 @@ class Model:
     needs_image: bool = False
     default: bool = False
     source: str = ""
+    parameters: Mapping[str, Rule] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
