@@ -13,7 +13,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -183,6 +183,13 @@ def child(tmp_path: Path, gateway: Gateway, body: str) -> subprocess.Popen[str]:
     )
 
 
+def until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline, "nothing came of it within 30 s"
+        time.sleep(0.005)
+
+
 def test_the_end_of_asyncio_run_loses_no_receipt(shop: Any, gateway: Gateway, tmp_path: Path) -> None:
     process = child(
         tmp_path,
@@ -214,8 +221,7 @@ def test_ctrl_c_is_held_until_the_receipt_is_written(shop: Any, gateway: Gateway
             print("interrupted", interrupt.outcome.remote_id)
         """,
     )
-    while not gateway.paid:
-        time.sleep(0.005)
+    until(lambda: gateway.paid)
     time.sleep(delay)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
@@ -228,8 +234,7 @@ def test_the_second_ctrl_c_does_not_wait_and_is_reported_as_unconfirmed(
 ) -> None:
     gateway.delay = 5.0
     process = child(tmp_path, gateway, "SyncDriver(transport, ledger).pay(submit('x'))")
-    while not gateway.paid:
-        time.sleep(0.005)
+    until(lambda: gateway.paid)
     for _ in range(2):
         time.sleep(0.1)
         process.send_signal(signal.SIGINT)
@@ -250,8 +255,7 @@ def test_ctrl_c_under_asyncio_run_loses_no_receipt(shop: Any, gateway: Gateway, 
         asyncio.run(main())
         """,
     )
-    while len(gateway.paid) < 8:
-        time.sleep(0.005)
+    until(lambda: len(gateway.paid) == 8)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     assert (len(gateway.paid), lost(gateway, shop[2])) == (8, set())
@@ -260,11 +264,10 @@ def test_ctrl_c_under_asyncio_run_loses_no_receipt(shop: Any, gateway: Gateway, 
 def test_a_kill_during_the_submit_is_reported_as_unconfirmed(shop: Any, gateway: Gateway, tmp_path: Path) -> None:
     gateway.delay = 5.0
     process = child(tmp_path, gateway, "SyncDriver(transport, ledger).pay(submit('x'))")
-    while not gateway.paid:
-        time.sleep(0.005)
+    until(lambda: gateway.paid)
     assert [job.status for job in shop[2].jobs()] == [Status.SUBMITTING], "its owner still lives"
     process.kill()
-    process.communicate()
+    process.communicate(timeout=30)
     assert [job.status for job in shop[2].jobs()] == [Status.UNCONFIRMED]
 
 
@@ -287,7 +290,7 @@ def test_many_threads_share_a_driver(shop: Any, gateway: Gateway) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     assert len(receipts(ledger)) == len(gateway.paid) == 24
 
 
@@ -304,7 +307,7 @@ def test_a_busy_key_waits_for_the_first_receipt(shop: Any, gateway: Gateway) -> 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     assert (len(gateway.paid), set(found)) == (1, {"1000"})
 
 

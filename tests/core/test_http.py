@@ -309,7 +309,7 @@ def test_two_loops_in_a_row_a_thread_and_a_second_close(serve: Any, transport: T
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     transport.close()
     transport.close()
     assert transport.send(post(server.url)).status == 200, "usable again after a close"
@@ -415,7 +415,7 @@ def test_closing_does_not_tear_a_paid_call_nor_keep_its_connection(serve: Any, t
     while not server.requests:
         time.sleep(0.005)
     transport.close()
-    paying.join()
+    paying.join(60)
     assert transport.send(post(server.url), paid=True).status == 200
     assert (statuses, server.connections) == ([200], 2)
 

@@ -9,6 +9,7 @@ import stat
 import struct
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -505,12 +506,14 @@ def test_sixteen_threads_share_commits_and_not_their_errors(tmp_path: Path) -> N
         thread.start()
     assert isinstance(ledger, SqliteLedger)
     assert [job.id for job in ledger.jobs()] == ["a"]  # a reader does not wait for the writers
+    deadline = time.monotonic() + 20
     while len(ledger._store._queue) < 16:
+        assert time.monotonic() < deadline, results
         threading.Event().wait(0.001)
     busy.execute("ROLLBACK")
     busy.close()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     assert sum(isinstance(result, KeyConflict) for result in results) == 4
     assert sum(isinstance(result, Claim) and result.fresh for result in results) == 12
     assert len(ledger.jobs()) == 13
@@ -526,7 +529,7 @@ def test_an_interrupted_leader_loses_nobody_elses_work(tmp_path: Path) -> None:
 
     def interrupted(db: sqlite3.Connection) -> None:
         started.set()
-        go.wait()
+        go.wait(60)
         raise KeyboardInterrupt
 
     def lead() -> None:
@@ -537,13 +540,13 @@ def test_an_interrupted_leader_loses_nobody_elses_work(tmp_path: Path) -> None:
 
     leader = threading.Thread(target=lead)
     leader.start()
-    started.wait()
+    assert started.wait(60)
     others = [threading.Thread(target=take, args=(ledger, a_job(f"b{number}"))) for number in range(3)]
     for thread in others:
         thread.start()
     go.set()
     for thread in (leader, *others):
-        thread.join()
+        thread.join(60)
     assert len(problems) == 1
     assert {job.id for job in ledger.jobs()} == {"a", "b0", "b1", "b2"}
     ledger.close()

@@ -394,7 +394,7 @@ for number in range(5):
         os._exit(0)
 codes = [os.waitpid(child, 0)[1] for child in children]
 for thread in threads:
-    thread.join()
+    thread.join(60)
 say(codes)
 go()
 """
