@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .family import Family, Gateway, Operation
+from .family import Family, Gateway, Operation, Rule
 from .ledger import Limits
 
 
@@ -54,3 +54,8 @@ class Account:
     def operation(self, name: str) -> Operation | None:
         """The family's operation of that name."""
         return self.family.operation(name)
+
+    def unread(self) -> dict[str, Rule]:
+        """The fields of requests that the gateway does not take, as rules."""
+        rule = Rule(taken=False, instead=f"Gateway {self.gateway.name} does not know it.")
+        return dict.fromkeys(self.gateway.unread, rule)

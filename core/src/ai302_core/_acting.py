@@ -56,26 +56,30 @@ def act(
     key: str | None = None,
     timeout: float = 60.0,
     save_to: str | None = None,
+    webhook: str | None = None,
 ) -> Flow[Job]:
     """Press an action of a finished job, or answer its window with "continue"."""
     job = yield from current(job)
     if name == "continue":
-        return (yield from _submitting.answer_window(account, job, values, timeout))
+        return (yield from _submitting.answer_window(account, job, values, timeout, webhook))
     action = chosen(job, name)
     operation = account.operation(action.operation)
     if operation is None or job.remote_id is None:
         raise ParameterError(f"{account.family.name} cannot press {name!r} of {job.id}. Nothing was sent.")
-    missing = [field for field in action.needs if values.get(field) is None]
-    if missing:
-        raise ParameterError(f"{action.name} needs {missing[0]}. Nothing was sent.", field=missing[0])
     given = {field: value for field, value in values.items() if value is not None}
     request = _planning.press(operation, action.name, job.remote_id, action, given)
+    # What is needed may be said inside another field, such as a flag in a prompt.
+    said = _planning.guarded(account, "said", operation.said, request) if operation.said else {}
+    missing = [field for field in action.needs if field not in {*given, *said}]
+    if missing:
+        raise ParameterError(f"{action.name} needs {missing[0]}. Nothing was sent.", field=missing[0])
     implied = action.once and key is None
     order = Order(
         key=f"{job.id}/{action.name}" if implied else key,
         implied=implied,
         timeout=timeout,
         save_to=save_to,
+        webhook=webhook,
         parent=job,
         operation=operation,
     )
@@ -85,7 +89,8 @@ def act(
     if action.needs or child.status is Status.INPUT_REQUIRED:
         child = yield from _window(account, child)
         if child.status is Status.INPUT_REQUIRED and not child.answered:
-            child = yield from _submitting.answer_window(account, child, _answers(account, child, request), timeout)
+            answers = _answers(account, child, request)
+            child = yield from _submitting.answer_window(account, child, answers, timeout, webhook)
     return child
 
 

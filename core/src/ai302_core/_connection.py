@@ -183,7 +183,9 @@ class Connection:
             base_url=own.base_url or gateway.base_url,
             auth=own.auth or gateway.auth,
             values={**gateway.values, **own.values},
+            members={**gateway.members, **own.members},
             lacks=gateway.lacks if own.lacks is None else tuple(own.lacks),
+            unread=gateway.unread if own.unread is None else tuple(own.unread),
         )
 
     def _installed(self) -> list[str]:

@@ -55,9 +55,9 @@ def plan(
     _contradictions(request, said)
     request = _with_defaults(account, operation, request, said)
     warnings: list[Notice] = []
-    if operation.rules:
-        rules = guarded(account, "rules", operation.rules, request)
-        request = _rules.obeying(account.family.name, request, said, rules, lenient, warnings)
+    rules = guarded(account, "rules", operation.rules, request) if operation.rules else {}
+    rules = {**rules, **account.unread()}
+    request = _rules.obeying(account.family.name, request, said, rules, lenient, warnings)
     route = dict(parent.route) if parent is not None else {}
     if operation.route:
         route.update(guarded(account, "route", operation.route, request))

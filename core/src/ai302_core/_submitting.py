@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from . import _planning, _policies, _receipts
+from . import _additions, _planning, _policies, _receipts
 from ._accounts import Account
 from ._files import media as _media
 from ._files import naming
@@ -35,6 +35,7 @@ class Order:
 
     key      the caller's name for it; `implied` when the library gave it, then a dead attempt is followed by a new one
     timeout  seconds to wait for a busy gateway; `place_timeout` for a place within our own limits, if longer
+    webhook  the address the service is to call, `{job_id}` in it filled
     parent, operation  of a press: whose action it is, and what it starts
     """
 
@@ -45,6 +46,7 @@ class Order:
     timeout: float = 60.0
     place_timeout: float | None = None
     save_to: str | None = None
+    webhook: str | None = None
     parent: Job | None = None
     operation: Operation | None = None
 
@@ -79,7 +81,7 @@ def preview(account: Account, request: Request, *, lenient: bool = False, parent
     account = replace(account, key=_Masked())
     made = _planning.plan(account, request, lenient=lenient, parent=parent)
     loaded = yield from pictures(made.request)
-    call, warnings = _planning.build(account, made, loaded)
+    call, warnings = _planning.build(account, _additions.added(account, made, None, ""), loaded)
     return _planning.masked(call, warnings)
 
 
@@ -95,6 +97,7 @@ def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
             hint="Leave `ledger` at its default, or drop the key.",
         )
     made = _planning.plan(account, request, lenient=order.lenient, parent=order.parent, operation=order.operation)
+    _additions.check_webhook(account, made.operation, order.webhook)
     if order.save_to is not None:
         order = replace(order, save_to=naming.fill(order.save_to, {}))
     loaded = yield from pictures(made.request)
@@ -107,8 +110,10 @@ def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
             return held
     if made.operation.prepare:
         made = replace(made, request=(yield from made.operation.prepare(made.request)))
+    job = yield from _new_job(account, made, stored, order)
+    made = _additions.added(account, made, order.webhook, job.id)
     call, warnings = _planning.build(account, made, loaded)
-    job = yield from _new_job(account, made, stored, order, warnings)
+    job = replace(job, warnings=warnings)
     limits = replace(account.limits, stale_after=account.timeouts.wait or made.operation.timeout)
     intent = Intent(job=job, digest=digest, again=order.again, save_to=order.save_to, limits=limits)
     while True:
@@ -155,7 +160,7 @@ def _holder(account: Account, order: Order, digest: str) -> Flow[Job | None]:
         yield from Sleep(_WAITS_FOR_OWNER, _policies.SPREAD)
 
 
-def _new_job(account: Account, made: Plan, stored: Request, order: Order, warnings: tuple[Notice, ...]) -> Flow[Job]:
+def _new_job(account: Account, made: Plan, stored: Request, order: Order) -> Flow[Job]:
     now = yield from Now()
     return Job(
         id=(yield from NewId()),
@@ -171,7 +176,6 @@ def _new_job(account: Account, made: Plan, stored: Request, order: Order, warnin
         sandbox=account.sandbox,
         status=Status.SUBMITTING,
         billed="no",
-        warnings=warnings,
         created_at=now,
     )
 
@@ -264,7 +268,9 @@ def _unwritten(job: Job, trouble: Ai302Error) -> Job:
     return replace(job, warnings=(*job.warnings, Notice(code="ledger", message=text)))
 
 
-def answer_window(account: Account, job: Job, values: Mapping[str, object], timeout: float) -> Flow[Job]:
+def answer_window(
+    account: Account, job: Job, values: Mapping[str, object], timeout: float, webhook: str | None = None
+) -> Flow[Job]:
     """Send the answer an INPUT_REQUIRED job waits for: a second paid call on the same row.
 
     Raises ParameterError when the job takes no answer, KeyConflict when another process is answering.
@@ -276,8 +282,9 @@ def answer_window(account: Account, job: Job, values: Mapping[str, object], time
     known = {name: value for name, value in values.items() if value is not None}
     request = _planning.press(operation, "continue", job.remote_id, action, known)
     made = _planning.plan(account, request, parent=job, operation=operation)
+    _additions.check_webhook(account, operation, webhook)
     loaded = yield from pictures(made.request)
-    call, _ = _planning.build(account, made, loaded)
+    call, _ = _planning.build(account, _additions.added(account, made, webhook, job.id), loaded)
     if not (yield from Record(lambda ledger: ledger.reopen(job.id, Status.INPUT_REQUIRED))):
         raise KeyConflict(f"{job.id} is being answered elsewhere. Nothing was sent.", job_id=job.id)
     taken = replace(job, status=Status.SUBMITTING)

@@ -164,6 +164,14 @@ class Many:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Webhook:
+    """Where a submit says which address is to be told of its job: a member of the body, or a parameter of the query."""
+
+    body: str = ""
+    query: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rule:
     """What the service does with a field.
 
@@ -191,7 +199,9 @@ class Gateway:
     base_url  its own address, or None: the configuration must say
     auth      the one header that carries the key
     values    placeholders of paths. A table is looked up by the route value of the same name: `root = {"": "mj"}`
-    lacks     operations it does not offer; "many" and "cancel" may be among them
+    members   what it wants in the body of every submit; texts may hold placeholders, an empty text is left out
+    lacks     operations it does not offer; "many", "cancel" and "webhook" may be among them
+    unread    fields of requests that it does not take
     refused   its own error envelopes, asked before the family's
     """
 
@@ -199,5 +209,7 @@ class Gateway:
     base_url: str | None = None
     auth: str = "Authorization: Bearer {key}"
     values: Mapping[str, str | Mapping[str, str]] = _member(default_factory=dict)
+    members: Mapping[str, Any] = _member(default_factory=dict)
     lacks: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
     refused: tuple[Refused, ...] = ()

@@ -129,6 +129,15 @@ def _fill(account: Account, template: str, route: Mapping[str, str], job_id: str
     return _PLACE.sub(value, template)
 
 
+def placed(account: Account, value: Any, route: Mapping[str, str]) -> Any:
+    """A member of a gateway's own, the placeholders of its texts filled."""
+    if isinstance(value, str):
+        return _fill(account, value, route, "", encode=False)
+    if isinstance(value, Mapping):
+        return {name: placed(account, entry, route) for name, entry in value.items()}
+    return [placed(account, entry, route) for entry in value] if isinstance(value, (list, tuple)) else value
+
+
 def poll_call(account: Account, operation: Operation, job: Job) -> Call | None:
     """The free call that looks at a job, or None when nothing can be looked at."""
     if operation.poll is None or job.remote_id is None:

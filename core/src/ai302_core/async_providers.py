@@ -64,10 +64,13 @@ class AsyncProvider:
         lenient: bool = False,
         timeout: float = 60.0,
         save_to: Target | None = None,
+        webhook: str | None = None,
     ) -> Job:
         """See `Provider.submit`."""
         account = await to_thread(self._connection.serving, request)
-        order = Order(key=key, again=again, lenient=lenient, timeout=timeout, save_to=path_text(save_to))
+        order = Order(
+            key=key, again=again, lenient=lenient, timeout=timeout, save_to=path_text(save_to), webhook=webhook
+        )
         return await self._connection.async_driver(account).pay(partial(_submitting.submit, account, request, order))
 
     async def wait(self, job: Job, *, timeout: float | None = None, on_update: OnUpdate | None = None) -> Result:
@@ -121,11 +124,15 @@ class AsyncProvider:
         key: str | None = None,
         timeout: float = 60.0,
         save_to: Target | None = None,
+        webhook: str | None = None,
         **fields: Any,
     ) -> Job:
         """See `Provider.act`."""
         account = await to_thread(self._connection.owning, job)
-        make = partial(_acting.act, account, job, action, fields, key=key, timeout=timeout, save_to=path_text(save_to))
+        make = partial(
+            _acting.act, account, job, action, fields,
+            key=key, timeout=timeout, save_to=path_text(save_to), webhook=webhook,
+        )  # fmt: skip
         return await self._connection.async_driver(account).pay(make)
 
     async def poll(self, job: Job) -> Job:

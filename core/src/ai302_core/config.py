@@ -88,7 +88,9 @@ def load_settings(
                 base_url=_address(found, ("gateways", name, "base_url"), table.base_url),
                 auth=table.auth,
                 values=table.values,
+                members=table.members,
                 lacks=None if table.lacks is None else tuple(table.lacks),
+                unread=None if table.unread is None else tuple(table.unread),
             )
             for name, table in checked.gateways.items()
         },

@@ -25,6 +25,7 @@ from ._vocabulary import (
     Rule,
     States,
     Times,
+    Webhook,
     audio,
     field,
     get,
@@ -69,6 +70,7 @@ __all__ = [
     "Status",
     "Times",
     "VideoRequest",
+    "Webhook",
     "audio",
     "field",
     "get",
@@ -104,6 +106,7 @@ class Operation:
     missing        HTTP statuses that mean "no such task" on a poll; `missing_texts`: regular expressions over its body
     many           looks at many jobs in one call
     cancel         asks the service to stop
+    webhook        where its submit takes the address of a callback; None: it makes none
     actions        document -> what the job offers
     prepare        flow before the intent: request -> request
     finish         flow of free calls after the success word: (job, document) -> all assets
@@ -134,6 +137,7 @@ class Operation:
     missing_texts: tuple[str, ...] = ()
     many: Many | None = None
     cancel: Endpoint | None = None
+    webhook: Webhook | None = None
     actions: Callable[[Any], Iterable[Action]] | None = None
     prepare: Callable[[Any], Flow[Any]] | None = None
     finish: Callable[[Job, Any], Flow[Sequence[Asset]]] | None = None

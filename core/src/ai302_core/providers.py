@@ -86,6 +86,7 @@ class Provider:
         lenient: bool = False,
         timeout: float = 60.0,
         save_to: Target | None = None,
+        webhook: str | None = None,
     ) -> Job:
         """Buy one intention and return as soon as it is accepted.
 
@@ -94,12 +95,16 @@ class Provider:
         lenient  send without what the family cannot express; `job.warnings` says what
         timeout  seconds to wait for a busy gateway; a request on the wire always gets its full answer time
         save_to  where a later wait or resume puts the files
+        webhook  an address the service is to call when something happens, `{job_id}` in it filled; see `webhooks`.
+                 A callback only wakes a look; ParameterError where the family or gateway makes none
 
         Raises ParameterError, ConfigError, KeyConflict, BudgetExceeded, ApiError and TransportError(sent=False) when
         nothing was created; JobUnconfirmed when nobody knows.
         """
         account = self._connection.serving(request)
-        order = Order(key=key, again=again, lenient=lenient, timeout=timeout, save_to=path_text(save_to))
+        order = Order(
+            key=key, again=again, lenient=lenient, timeout=timeout, save_to=path_text(save_to), webhook=webhook
+        )
         return self._connection.driver(account).pay(_submitting.submit(account, request, order))
 
     def wait(self, job: Job, *, timeout: float | None = None, on_update: OnUpdate | None = None) -> Result:
@@ -166,6 +171,7 @@ class Provider:
         key: str | None = None,
         timeout: float = 60.0,
         save_to: Target | None = None,
+        webhook: str | None = None,
         **fields: Any,
     ) -> Job:
         """Press an action of a finished job, by name ("upscale-2") or label ("U2"); "continue" answers INPUT_REQUIRED.
@@ -173,7 +179,9 @@ class Provider:
         Raises ParameterError for an action or field the job does not offer, else as `submit`.
         """
         account = self._connection.owning(job)
-        flow = _acting.act(account, job, action, fields, key=key, timeout=timeout, save_to=path_text(save_to))
+        flow = _acting.act(
+            account, job, action, fields, key=key, timeout=timeout, save_to=path_text(save_to), webhook=webhook
+        )
         return self._connection.driver(account).pay(flow)
 
     def poll(self, job: Job) -> Job:

@@ -89,7 +89,9 @@ class GatewaySettings:
     base_url: str | None = None
     auth: str | None = None
     values: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict, hash=False)
+    members: Mapping[str, Any] = field(default_factory=dict, hash=False)
     lacks: tuple[str, ...] | None = None
+    unread: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,7 +68,7 @@ def _below(
     return [
         _line(f"{path[-1]}.{_key(name)}", _masked(name, value), settings.origins.get((*path, name), ""))
         for name, value in values.items()
-        if value is not None and ((*path, name) in written or path[-1] in ("defaults", "values"))
+        if value is not None and ((*path, name) in written or path[-1] in ("defaults", "values", "members"))
     ]
 
 

@@ -80,7 +80,9 @@ class GatewayTable(_Table):
     base_url: Text | None = None
     auth: Auth | None = None
     values: dict[str, str | dict[str, str]] = {}
+    members: dict[str, Any] = {}
     lacks: list[Text] | None = None
+    unread: list[Text] | None = None
 
 
 class BudgetTable(_Table):

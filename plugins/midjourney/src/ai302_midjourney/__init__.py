@@ -13,6 +13,7 @@ from ai302_core.family import (
     Operation,
     Request,
     Times,
+    Webhook,
     get,
     hookimpl,
     post,
@@ -85,6 +86,7 @@ def _operation(
         missing_texts=replies.MISSING_TEXTS,
         many=Many(call=post("/{speed}/task/list-by-condition")),
         cancel=post("/{speed}/task/{job_id}/cancel"),
+        webhook=Webhook(body="notifyHook"),
         actions=actions,
         finish=results.delivered,
         images=images,
@@ -129,11 +131,12 @@ _FAMILY = Family(
             lacks=("many",),
             refused=(REFUSED_302AI,),
         ),
-        # Bearer; the speed precedes /mj; no route to cancel.
+        # Bearer; the speed precedes /mj; no route to cancel; unless its operator switches callbacks on, it removes the
+        # address and nobody calls (wire/midjourney.md 8.2, 2026-11-21).
         Gateway(
             "new-api",
             values={"speed": {"": "mj", "relax": "mj-relax/mj", "fast": "mj-fast/mj", "turbo": "mj-turbo/mj"}},
-            lacks=("cancel",),
+            lacks=("cancel", "webhook"),
             refused=(REFUSED_302AI, replies.RELAY),
         ),
     ),
