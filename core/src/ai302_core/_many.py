@@ -113,9 +113,16 @@ class Crowd:
             for batch in self._agenda.due(now, free):
                 self._keep(asyncio.create_task(self._look(batch), name="look"))
             self._woken.clear()
-            wait = self._agenda.wait(now) if free > 0 else None
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), wait)
+            await self._rest(self._agenda.wait(now) if free > 0 else None)
+
+    async def _rest(self, seconds: float | None) -> None:
+        """Until woken, or so many seconds. `wait_for` of Python 3.11 forgets a cancellation that meets the wake."""
+        alarm = None if seconds is None else asyncio.get_running_loop().call_later(seconds, self._woken.set)
+        try:
+            await self._woken.wait()
+        finally:
+            if alarm is not None:
+                alarm.cancel()
 
     async def _look(self, batch: Batch) -> None:
         account = batch[0].account
