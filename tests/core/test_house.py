@@ -26,7 +26,7 @@ FLOORS = {
     DATA: "errors assets requests jobs family ledger hookspecs _vocabulary _steps _paths _links _policies",
     FILES: "_files",  # what flows have done with files: no network, no clock
     DECISIONS: """
-        _accounts _reading _rules _wire _planning _additions _receipts _looking _submitting _acting _outcomes
+        _accounts _reading _rules _wire _planning _additions _receipts _looking _submitting _routing _acting _outcomes
         _following
         _flows downloads
     """,

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from . import _http, _sqlite, config, registry
+from . import _http, _routing, _sqlite, config, registry
 from ._accounts import Account, Secret, Timeouts
 from ._drivers import AsyncDriver, SyncDriver
+from ._routing import Members
 from .errors import ConfigError, PluginError
 from .family import Family, Gateway
 from .jobs import Job, Model
@@ -79,10 +80,23 @@ class Connection:
             self._transports[timeouts] = _http.Transport(timeouts)
         return self._transports[timeouts]
 
+    def members(self, request: Request) -> Members:
+        """Who may serve a request, in the order they are asked: several for an alias. Raises ConfigError."""
+        return self._members(type(request).kind or None)
+
+    def _members(self, kind: str | None) -> Members:
+        names = config.pick_providers(self.settings, self.name, kind, self._installed())
+        return {name: self.account(name) if len(names) == 1 else self._member(name) for name in names}
+
+    def _member(self, name: str) -> Account | PluginError:
+        try:
+            return self.account(name)
+        except PluginError as problem:
+            return problem
+
     def serving(self, request: Request) -> Account:
-        """The account that serves a request, by name, by default, or because it is the only one. Raises ConfigError."""
-        kind = type(request).kind
-        return self.account(config.pick_provider(self.settings, self.name, kind or None, self._installed()))
+        """The account that is asked first for a request. Raises ConfigError, PluginError."""
+        return _routing.leader(self.members(request))
 
     def default(self) -> Account:
         """The account of this connection when there is no request to choose by. Raises ConfigError."""
@@ -107,9 +121,16 @@ class Connection:
             hint=f'[providers.{job.provider}] in gen302.toml: family = "{job.family}", base_url = "{job.base_url}"',
         )
 
-    def of(self, job: Job | None) -> Account:
-        """The account of a job, or the default one."""
-        return self.owning(job) if job is not None else self.default()
+    def of(self, job: Job | None, kind: str | None = None) -> Account:
+        """The account of a job; without one, of whoever serves `kind`, else of whoever is there: files need no key."""
+        if job is not None:
+            return self.owning(job)
+        try:
+            return _routing.leader(self._members(kind))
+        except ConfigError:
+            if not isinstance(self.settings.default, Mapping):
+                raise
+            return self.account(next(iter(self.settings.providers)))
 
     def models(self, task: str | None) -> tuple[Model, ...]:
         """The catalogue of the default family."""

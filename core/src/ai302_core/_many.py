@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from dataclasses import replace
 from pathlib import Path
 
-from . import _acting, _clock, _flows, _looking, _outcomes, _submitting
+from . import _acting, _clock, _flows, _looking, _outcomes, _routing
 from ._accounts import Account
 from ._connection import Connection
 from ._following import Agenda, Batch, Followed
@@ -197,9 +197,10 @@ async def run_many(
         # Many queue up behind limits of their own: that is no reason to fail.
         order = Order(key=key, again=again, lenient=lenient, save_to=save_to, place_timeout=float("inf"))
         try:
-            account = connection.serving(request)
-            job = await connection.async_driver(account).pay(lambda: _submitting.submit(account, request, order))
-            owner = connection.owning(job) if job.provider != account.name else account
+            members = connection.members(request)
+            driver = connection.async_driver(_routing.leader(members))
+            job = await driver.pay(lambda: _routing.submit(members, request, order))
+            owner = connection.owning(job)
         except Ai302Error as problem:
             return crowd.failed(replace(outcome, job=getattr(problem, "job", None)), problem)
         finally:

@@ -37,6 +37,7 @@ class Order:
     timeout  seconds to wait for a busy gateway; `place_timeout` for a place within our own limits, if longer
     webhook  the address the service is to call, `{job_id}` in it filled
     parent, operation  of a press: whose action it is, and what it starts
+    notices  what was learned on the way here; the job says it
     """
 
     key: str | None = None
@@ -49,6 +50,7 @@ class Order:
     webhook: str | None = None
     parent: Job | None = None
     operation: Operation | None = None
+    notices: tuple[Notice, ...] = ()
 
 
 Pictures = Mapping[tuple[str, int], Picture]
@@ -113,7 +115,7 @@ def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
     job = yield from _new_job(account, made, stored, order)
     made = _additions.added(account, made, order.webhook, job.id)
     call, warnings = _planning.build(account, made, loaded)
-    job = replace(job, warnings=warnings)
+    job = replace(job, warnings=(*order.notices, *warnings))
     limits = replace(account.limits, stale_after=account.timeouts.wait or made.operation.timeout)
     intent = Intent(job=job, digest=digest, again=order.again, save_to=order.save_to, limits=limits)
     while True:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from . import _acting, _flows, _many, _outcomes, _submitting, downloads
+from . import _acting, _flows, _many, _outcomes, _routing, downloads
 from ._connection import Connection
 from ._looking import OnUpdate
 from ._submitting import Order
@@ -67,11 +67,12 @@ class AsyncProvider:
         webhook: str | None = None,
     ) -> Job:
         """See `Provider.submit`."""
-        account = await to_thread(self._connection.serving, request)
+        members = await to_thread(self._connection.members, request)
         order = Order(
             key=key, again=again, lenient=lenient, timeout=timeout, save_to=path_text(save_to), webhook=webhook
         )
-        return await self._connection.async_driver(account).pay(partial(_submitting.submit, account, request, order))
+        driver = self._connection.async_driver(_routing.leader(members))
+        return await driver.pay(partial(_routing.submit, members, request, order))
 
     async def wait(self, job: Job, *, timeout: float | None = None, on_update: OnUpdate | None = None) -> Result:
         """See `Provider.wait`."""
@@ -155,7 +156,7 @@ class AsyncProvider:
     ) -> list[Path]:
         """See `Provider.save`."""
         job, assets = _outcomes.subject(what)
-        account = await to_thread(self._connection.of, job)
+        account = await to_thread(self._connection.of, job, assets[0].kind if assets else None)
         driver = self._connection.async_driver(account)
         if job is None:
             return await driver.run(downloads.save_assets(assets, path_text(to) or ".", account.base_url))
@@ -163,14 +164,14 @@ class AsyncProvider:
 
     async def open(self, asset: Asset) -> BinaryIO:
         """See `Provider.open`."""
-        account = await to_thread(self._connection.default)
+        account = await to_thread(self._connection.of, None, asset.kind)
         return await self._connection.async_driver(account).run(downloads.open_stream(asset, base_url=account.base_url))
 
     async def dry_run(self, request: Request, *, lenient: bool = False) -> Preview:
         """See `Provider.dry_run`."""
-        account = await to_thread(self._connection.serving, request)
-        flow = _submitting.preview(account, request, lenient=lenient)
-        return await self._connection.async_driver(account).run(flow)
+        members = await to_thread(self._connection.members, request)
+        flow = _routing.preview(members, request, lenient=lenient)
+        return await self._connection.async_driver(_routing.leader(members)).run(flow)
 
     async def models(self, task: str | None = None) -> tuple[Model, ...]:
         """See `Provider.models`."""

@@ -6,13 +6,13 @@ pydantic is imported by `load_settings` and `schema_json` alone: what only needs
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import registry
 from ._config.keys import COMMON_KEYS, SecretKey, key_for, normalise_base_url, sandbox_address
 from ._config.layers import CONFIG_NAME, Layer, config_dir, data_dir, find, layers, search_paths
+from ._config.picking import pick_provider, pick_providers
 from ._config.settings import (
     Budget,
     GatewaySettings,
@@ -47,6 +47,7 @@ __all__ = [
     "load_settings",
     "normalise_base_url",
     "pick_provider",
+    "pick_providers",
     "schema_json",
     "search_paths",
     "show",
@@ -230,65 +231,6 @@ def _ledger(url: str | None, *, sandbox: bool) -> str | None:
         path = Path(url.removeprefix("sqlite:///"))
         return f"sqlite:///{path.with_stem(path.stem + '-sandbox').as_posix()}"
     return f"sqlite:///{(data_dir() / 'ledger-sandbox.db').as_posix()}"
-
-
-def pick_provider(
-    settings: Settings,
-    name: str | None,
-    kind: str | None,
-    installed: Sequence[str],
-    *,
-    serves: Callable[[str, str], bool] = registry.serves,
-) -> str:
-    """The provider that serves a request of `kind` ("image", "video", None: unknown).
-
-    The one named, or the first of that alias; else the default; else the only one configured; else, with none
-    configured, the only installed family that serves the kind. An installed family's name stands for a provider of it.
-    Raises ConfigError with the candidates and the line to add.
-
-    serves  (family, kind) -> whether it does; asked only when several families are installed
-    """
-    chosen = name or (settings.default if isinstance(settings.default, str) else None)
-    if chosen is None and isinstance(settings.default, Mapping):
-        named = set(settings.default.values())
-        chosen = settings.default.get(kind or "") or (named.pop() if kind is None and len(named) == 1 else None)
-    if chosen is not None:
-        return _known(settings, chosen, installed)
-    candidates, what = list(settings.providers), "configured provider"
-    if not candidates:
-        candidates, what = list(dict.fromkeys(installed)), "installed family"
-        if kind and len(candidates) > 1:
-            candidates = [family for family in candidates if serves(family, kind)]
-            if not candidates:
-                raise ConfigError(
-                    f"No installed family serves {kind} requests; installed are {', '.join(installed)}. "
-                    "Nothing was sent.",
-                    hint="Install the distribution of one that does; gen302 plugins lists what is there.",
-                )
-    if len(candidates) == 1:
-        return candidates[0]
-    if candidates:
-        raise ConfigError(
-            f"Which {what}{f' for {kind} requests' if kind else ''}? There are {', '.join(candidates)}. "
-            "Nothing was sent.",
-            hint=f'Name one, or add to gen302.toml: default = "{candidates[0]}"',
-        )
-    raise ConfigError(
-        "No provider is configured and no family is installed. Nothing was sent.",
-        hint="Install a family's distribution, such as ai302-midjourney, beside ai302-core.",
-    )
-
-
-def _known(settings: Settings, name: str, installed: Sequence[str]) -> str:
-    key = _joined(name)
-    if key in settings.providers or (key in installed and key not in settings.aliases):
-        return key
-    if key in settings.aliases:
-        first = settings.aliases[key][0]
-        if first in settings.providers or first in installed:
-            return first
-        raise settings.unknown(first, list(installed))
-    raise settings.unknown(name, list(installed))
 
 
 def schema_json() -> dict[str, Any]:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from . import _acting, _flows, _many, _outcomes, _submitting, downloads
+from . import _acting, _flows, _many, _outcomes, _routing, downloads
 from ._accounts import Account
 from ._connection import Connection
 from ._looking import OnUpdate
@@ -99,13 +99,14 @@ class Provider:
                  A callback only wakes a look; ParameterError where the family or gateway makes none
 
         Raises ParameterError, ConfigError, KeyConflict, BudgetExceeded, ApiError and TransportError(sent=False) when
-        nothing was created; JobUnconfirmed when nobody knows.
+        nothing was created; JobUnconfirmed when nobody knows. Of an alias, the next member is asked only after a
+        verified refusal: `job.provider` served it, `job.warnings` say who did not.
         """
-        account = self._connection.serving(request)
+        members = self._connection.members(request)
         order = Order(
             key=key, again=again, lenient=lenient, timeout=timeout, save_to=path_text(save_to), webhook=webhook
         )
-        return self._connection.driver(account).pay(_submitting.submit(account, request, order))
+        return self._connection.driver(_routing.leader(members)).pay(_routing.submit(members, request, order))
 
     def wait(self, job: Job, *, timeout: float | None = None, on_update: OnUpdate | None = None) -> Result:
         """Follow a job until it settles.
@@ -210,7 +211,7 @@ class Provider:
         Raises DownloadError when a file cannot be had; the job is fine and paid.
         """
         job, assets = _outcomes.subject(what)
-        account = self._connection.of(job)
+        account = self._connection.of(job, assets[0].kind if assets else None)
         driver = self._connection.driver(account)
         if job is None:
             return driver.run(downloads.save_assets(assets, path_text(to) or ".", account.base_url))
@@ -218,13 +219,14 @@ class Provider:
 
     def open(self, asset: Asset) -> BinaryIO:
         """The asset's content as a binary file, complete and checked before the first byte. Raises DownloadError."""
-        account = self._connection.default()
+        account = self._connection.of(None, asset.kind)
         return self._connection.driver(account).run(downloads.open_stream(asset, base_url=account.base_url))
 
     def dry_run(self, request: Request, *, lenient: bool = False) -> Preview:
         """The exact HTTP request `submit` would send, its key masked. Nothing is sent. Raises as `submit`."""
-        account = self._connection.serving(request)
-        return self._connection.driver(account).run(_submitting.preview(account, request, lenient=lenient))
+        members = self._connection.members(request)
+        flow = _routing.preview(members, request, lenient=lenient)
+        return self._connection.driver(_routing.leader(members)).run(flow)
 
     def models(self, task: str | None = None) -> tuple[Model, ...]:
         """The family's catalogue; it guides and never gates."""

@@ -113,7 +113,7 @@ def _providers(session: Session) -> int:
     for line in lines(rows):
         session.output.data(line)
     for name, members in settings.aliases.items():
-        session.output.data(f"{name} is {members[0]}")
+        session.output.data(f"{name} is {', then '.join(members)}")
     session.output.say('* serves unless -p names another. The line to change in gen302.toml: default = "NAME"')
     return 0
 
