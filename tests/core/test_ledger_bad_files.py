@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -137,11 +137,42 @@ def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
 
 # --- versions
 
+CURRENT = len(schema.MIGRATIONS)
+
+
+def test_every_older_version_becomes_a_current_one_with_its_jobs(path: Path) -> None:
+    """Whatever version a ledger has, its jobs are there afterwards, and so is everything newer."""
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    for version in range(1, CURRENT):
+        old = path.with_name(f"version-{version}.db")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:version])
+            first = SqliteLedger(old)
+            first.jobs()
+            first.close()
+        with closing(sqlite3.connect(old)) as db:  # as that version wrote it
+            db.execute(
+                "INSERT INTO jobs (id, key, attempt, digest, status, billed, provider, family, operation, gateway,"
+                " base_url, created_at, words, document) VALUES ('job-1', 'k', 1, 'd', 'queued', 'yes', 'hero', 'acme',"
+                " 'image', '302ai', '', 1.0, '', ?)",
+                (replace(JOB, status=Status.QUEUED).to_json(),),
+            )
+            db.commit()
+        assert pragma(old, "user_version") == version
+        ledger = SqliteLedger(old)
+        assert [job.id for job in ledger.jobs()] == ["job-1"]
+        ledger.add_link(
+            "https://door.example/up", "0" * 64, "https://file.example/1.png", now, now + timedelta(hours=1)
+        )
+        assert ledger.link("https://door.example/up", "0" * 64, now) == "https://file.example/1.png"
+        ledger.close()
+        assert pragma(old, "user_version") == CURRENT
+
 
 def test_an_older_ledger_is_migrated(path: Path, ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     claim(ledger)
     ledger.close()
-    assert pragma(path, "user_version") == 1
+    assert pragma(path, "user_version") == CURRENT
 
     def second(db: sqlite3.Connection) -> None:
         db.execute("ALTER TABLE jobs ADD COLUMN mood TEXT NOT NULL DEFAULT 'calm'")
@@ -150,7 +181,7 @@ def test_an_older_ledger_is_migrated(path: Path, ledger: SqliteLedger, monkeypat
     assert [job.id for job in ledger.jobs()] == ["job-1"]
     assert claim(ledger, "job-2")
     ledger.close()
-    assert pragma(path, "user_version") == 2
+    assert pragma(path, "user_version") == CURRENT + 1
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT id, mood FROM jobs").fetchall() == [("job-1", "calm"), ("job-2", "calm")]
 
@@ -162,7 +193,7 @@ def test_a_ledger_of_version_0_is_migrated(path: Path, ledger: SqliteLedger) -> 
         db.execute("INSERT INTO notes VALUES ('from before')")
         db.commit()
     assert claim(ledger)
-    assert pragma(path, "user_version") == 1
+    assert pragma(path, "user_version") == CURRENT
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT text FROM notes").fetchone() == ("from before",)
 
@@ -180,7 +211,7 @@ def test_a_migration_that_fails_changes_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, broken))
         refused(ledger.jobs)
-    assert pragma(path, "user_version") == 1
+    assert pragma(path, "user_version") == CURRENT
     assert ledger.files("job-1") == []
     assert [job.id for job in ledger.jobs()] == ["job-1"]
 
@@ -189,11 +220,11 @@ def test_a_newer_ledger_is_refused(path: Path, ledger: SqliteLedger) -> None:
     claim(ledger)
     ledger.close()
     with closing(sqlite3.connect(path)) as db:
-        db.execute("PRAGMA user_version = 7")
+        db.execute("PRAGMA user_version = 70")
     before = path.read_bytes()
     error = refused(lambda: claim(ledger, "job-2"))
-    assert "version 7, made by a newer ai302-core" in error.message
-    assert "up to 1" in error.message
+    assert "version 70, made by a newer ai302-core" in error.message
+    assert f"up to {CURRENT}." in error.message
     assert "pip install --upgrade ai302-core" in error.hint
     assert path.read_bytes() == before
 

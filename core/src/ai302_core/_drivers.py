@@ -13,9 +13,9 @@ from dataclasses import replace
 from types import FrameType
 from typing import Any, TypeVar
 
-from . import _clock, _http
+from . import _clock, _http, _turns
 from ._files import media
-from ._steps import Flow, Load, NewId, Now, Paid, Receipt, Record, Reply, Save, Send, Sleep, Step, Stream
+from ._steps import Alone, Flow, Load, NewId, Now, Paid, Receipt, Record, Reply, Save, Send, Sleep, Step, Stream
 from .errors import LedgerError, TransportError
 from .jobs import Job
 from .ledger import Ledger
@@ -138,7 +138,10 @@ class SyncDriver:
         """Do one step."""
         match step:
             case Send():
-                return self.transport.send(step.call)
+                return self.transport.send(step.call, paid=step.call.purpose == "upload")
+            case Alone():
+                with _turns.turn(step.name):
+                    return self.run(step.flow, stop)
             case Paid():
                 return self._paid(step)
             case Sleep():

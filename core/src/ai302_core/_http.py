@@ -114,13 +114,14 @@ class Transport:
         built = False
         try:
             timeout = self._timeout(call)
-            deadline = ELAPSED() + (timeout.read or 0) + self._timeouts.connect
             with self._client(paid=paid) as client:
                 request = client.build_request(
                     call.method, call.url, headers=_headers(call), content=call.body, timeout=timeout
                 )
                 built = True
                 answer = client.send(request, stream=True)
+                # Not counted is how long the way there took: a large file on a slow line is no slow answer.
+                deadline = ELAPSED() + (timeout.read or 0) + self._timeouts.connect
                 try:
                     return _reply(answer, _bodies.whole(answer.iter_bytes(), deadline), call)
                 finally:

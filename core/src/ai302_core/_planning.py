@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any
 
-from . import _rules, _wire
+from . import _giving, _rules, _wire
 from ._accounts import Account
 from ._steps import Call, Picture
 from .errors import ConfigError, NotFoundError, ParameterError, PluginError
@@ -19,7 +19,6 @@ from .jobs import Action, Job, Notice, Preview
 from .requests import ActionRequest, Request, StoredRequest
 
 _OWN = {"extra", "query", "action", "task", "values", "needs"}
-LINK, CONTENT = "url", "data"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,12 +154,21 @@ def _with_defaults(account: Account, operation: Operation, request: Request, sai
         raise ConfigError(f"[providers.{account.name}] defaults: {problem.message}") from None
 
 
-def build(account: Account, made: Plan, pictures: Mapping[tuple[str, int], Picture]) -> tuple[Call, tuple[Notice, ...]]:
-    """The paid call, and its warnings. Raises ParameterError for a field nothing on the wire can carry."""
+def build(
+    account: Account,
+    made: Plan,
+    pictures: Mapping[tuple[str, int], Picture],
+    links: Mapping[str, str] | None = None,
+) -> tuple[Call, tuple[Notice, ...]]:
+    """The paid call, and its warnings. Raises ParameterError for a field nothing on the wire can carry.
+
+    links  SHA-256 -> the link of a picture that was uploaded; a picture without one is shown by a word in its place
+    """
     operation = made.operation
     request = made.request
+    places = [place for place, _ in request.media()]
     request = request.with_media(
-        {place: _on_the_wire(operation, pictures[place], place[0], account) for place, _ in request.media()}
+        {place: _giving.on_the_wire(account, operation, pictures[place], place[0], links or {}) for place in places}
     )
     document, read = guarded(account, "body", _wire.body, operation, request)
     warnings = list(made.warnings)
@@ -192,22 +200,6 @@ def _routed(account: Account, operation: Operation, request: Request) -> set[str
     if operation.route:
         guarded(account, "route", operation.route, _wire.Watched(request, read))
     return read
-
-
-def _on_the_wire(operation: Operation, picture: Picture, name: str, account: Account) -> str:
-    if picture.url is not None:
-        if LINK in operation.images:
-            return picture.url
-        raise ParameterError(
-            f"{name}: {operation.name} at {account.family.name} takes files, not links; download it first. "
-            "Nothing was sent.",
-            field=name,
-        )
-    if CONTENT in operation.images:
-        return picture.data_url()
-    raise ParameterError(
-        f"{name}: {operation.name} at {account.family.name} takes public links only. Nothing was sent.", field=name
-    )
 
 
 def digest(stored: Request, parent: str | None = None) -> str:
@@ -247,13 +239,14 @@ def press(operation: Operation, name: str, task: str, action: Action, values: Ma
     return cls(name, task=task, values=action.values, needs=action.needs, **values)
 
 
-def masked(call: Call, warnings: tuple[Notice, ...]) -> Preview:
+def masked(call: Call, warnings: tuple[Notice, ...] = (), uploads: Iterable[Call] = ()) -> Preview:
     """A call as people may see it."""
     headers = dict(call.headers)
     if call.secret is not None:
         headers[call.secret[0]] = "***"
-    body = json.loads(call.body) if call.body is not None else None
-    return Preview(method=call.method, url=call.url, headers=headers, body=body, warnings=warnings)
+    body = call.shown if call.shown is not None else json.loads(call.body) if call.body is not None else None
+    before = tuple(masked(entry) for entry in uploads)
+    return Preview(method=call.method, url=call.url, headers=headers, body=body, warnings=warnings, uploads=before)
 
 
 def default_route(account: Account, operation: Operation) -> Mapping[str, str]:

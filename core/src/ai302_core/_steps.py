@@ -41,7 +41,10 @@ Flow: TypeAlias = Generator[Step[Any], Any, T]
 
 @dataclass(frozen=True)
 class Call:
-    """One HTTP request, ready to send. The secret header is apart, so that nothing prints it."""
+    """One HTTP request, ready to send. The secret header is apart, so that nothing prints it.
+
+    shown  what people see of a body that is no JSON
+    """
 
     method: str
     url: str
@@ -50,6 +53,7 @@ class Call:
     secret: tuple[str, str] | None = field(default=None, repr=False)
     purpose: Purpose = "poll"
     timeout: float | None = None
+    shown: Any = field(default=None, hash=False)
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,14 @@ class Sleep(Step[None]):
 @dataclass(frozen=True)
 class Now(Step[datetime]):
     """The moment, aware UTC. Never runs backwards inside one process."""
+
+
+@dataclass(frozen=True)
+class Alone(Step[T]):
+    """Run `flow` while nobody else in this process runs one of the same `name`."""
+
+    name: str
+    flow: Flow[T]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from . import _additions, _planning, _policies, _receipts
+from . import _additions, _giving, _planning, _policies, _receipts, _uploading
 from ._accounts import Account
 from ._files import media as _media
 from ._files import naming
@@ -61,6 +61,7 @@ def pictures(request: Request) -> Flow[Pictures]:
     loaded: dict[tuple[str, int], Picture] = {}
     for place, media in request.media():
         loaded[place] = yield from Load(media, place[0])
+        _giving.check(place[0], loaded[place])
     return loaded
 
 
@@ -83,8 +84,11 @@ def preview(account: Account, request: Request, *, lenient: bool = False, parent
     account = replace(account, key=_Masked())
     made = _planning.plan(account, request, lenient=lenient, parent=parent)
     loaded = yield from pictures(made.request)
-    call, warnings = _planning.build(account, _additions.added(account, made, None, ""), loaded)
-    return _planning.masked(call, warnings)
+    made = _additions.added(account, made, None, "")
+    _planning.build(account, made, loaded)
+    links, uploads = yield from _uploading.foreseen(account, made, loaded)
+    call, warnings = _planning.build(account, made, loaded, links)
+    return _planning.masked(call, warnings, uploads)
 
 
 def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
@@ -114,7 +118,7 @@ def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
         made = replace(made, request=(yield from made.operation.prepare(made.request)))
     job = yield from _new_job(account, made, stored, order)
     made = _additions.added(account, made, order.webhook, job.id)
-    call, warnings = _planning.build(account, made, loaded)
+    call, warnings = yield from _uploading.ready(account, made, loaded, order.timeout)
     job = replace(job, warnings=(*order.notices, *warnings))
     limits = replace(account.limits, stale_after=account.timeouts.wait or made.operation.timeout)
     intent = Intent(job=job, digest=digest, again=order.again, save_to=order.save_to, limits=limits)
@@ -286,7 +290,8 @@ def answer_window(
     made = _planning.plan(account, request, parent=job, operation=operation)
     _additions.check_webhook(account, operation, webhook)
     loaded = yield from pictures(made.request)
-    call, _ = _planning.build(account, _additions.added(account, made, webhook, job.id), loaded)
+    made = _additions.added(account, made, webhook, job.id)
+    call, _ = yield from _uploading.ready(account, made, loaded, timeout)
     if not (yield from Record(lambda ledger: ledger.reopen(job.id, Status.INPUT_REQUIRED))):
         raise KeyConflict(f"{job.id} is being answered elsewhere. Nothing was sent.", job_id=job.id)
     taken = replace(job, status=Status.SUBMITTING)

@@ -17,8 +17,10 @@ KINDS = ("busy", "content", "auth", "balance", "rate", "invalid", "missing", "un
 class Endpoint:
     """One HTTP call. `{job_id}` and route values are percent-encoded, gateway values stand as they are.
 
-    query  constant parameters; values may hold the same placeholders
-    json   a constant body
+    query      constant parameters; values may hold the same placeholders
+    json       a constant body
+    multipart  the body goes as a form: one part a member, a list as parts of one name, pictures as files where the
+               operation's `images` says "file", anything nested as JSON text
     """
 
     method: str
@@ -26,6 +28,7 @@ class Endpoint:
     query: Mapping[str, str] = _member(default_factory=dict)
     json: Any = None
     headers: Mapping[str, str] = _member(default_factory=dict)
+    multipart: bool = False
 
 
 def get(path: str, **options: Any) -> Endpoint:
@@ -193,6 +196,46 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Upload:
+    """A door that makes a public link of a file, for operations whose `images` are links only.
+
+    call      its endpoint, with `multipart=True`
+    part      the file's name in the form
+    url       paths of the link in its reply
+    auth      the one header that carries the key
+    refused   its error envelopes, asked before the gateway's
+    size      bytes a file may have
+    lifetime  seconds for which a link is believed to live, and is used again for the same content
+    """
+
+    call: Endpoint
+    part: str = "file"
+    url: tuple[str, ...] = ("url",)
+    auth: str = "Authorization: Bearer {key}"
+    refused: tuple[Refused, ...] = ()
+    size: int = 50_000_000
+    lifetime: float = 3600.0
+
+
+UPLOAD_302AI = Upload(
+    # wire/302ai.md 7 (a study and first-party code, 2026-11-21): 0.001 PTC a call, at most 50 MB; another code than
+    # 200 is an error in HTTP 200 too; one app also takes `url` or `file_url`. For how long a link lives, and what the
+    # other codes are, is documented nowhere: an hour costs little, and codes that look like HTTP's are read so.
+    call=post("/302/upload-file", multipart=True),
+    url=("data", "data.url", "url", "file_url"),
+    refused=(
+        REFUSED_302AI,
+        Refused(
+            at=("code",),
+            accepted=(200,),
+            kinds={401: "auth", 402: "balance", 403: "auth", 429: "busy", 500: "server", 502: "server", 503: "server"},
+        ),
+    ),
+)
+"""302.AI's own upload door, the same for every family on its hosts."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gateway:
     """A compatible service's differences.
 
@@ -203,6 +246,7 @@ class Gateway:
     lacks     operations it does not offer; "many", "cancel" and "webhook" may be among them
     unread    fields of requests that it does not take
     refused   its own error envelopes, asked before the family's
+    upload    where a file becomes a public link, or None: then links must be given where only links are taken
     """
 
     name: str = _member(kw_only=False)
@@ -213,3 +257,4 @@ class Gateway:
     lacks: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     refused: tuple[Refused, ...] = ()
+    upload: Upload | None = None

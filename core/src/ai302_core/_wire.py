@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from . import _multipart
 from ._accounts import Account
 from ._steps import Call, Purpose
 from .errors import ConfigError, ParameterError
@@ -75,28 +76,46 @@ def call(
     query: Mapping[str, Any] | None = None,
     job_id: str = "",
     timeout: float | None = None,
+    auth: str = "",
 ) -> Call:
-    """The call of an endpoint. Raises ParameterError for a route value the gateway does not offer."""
+    """The call of an endpoint, the key in the header `auth` (as the gateway says, unless given).
+
+    Raises ParameterError for a route value the gateway does not offer.
+    """
     parameters = {name: _fill(account, value, route, job_id, encode=False) for name, value in endpoint.query.items()}
     parameters.update({name: _text(value) for name, value in (query or {}).items()})
     path = _fill(account, endpoint.path, route, job_id, encode=True)
     url = f"{account.base_url}{path}" + (f"?{urlencode(parameters)}" if parameters else "")
     sent = document if document is not None else endpoint.json
-    content = None
+    content, shown = None, None
     headers = {"accept": "application/json", **{name.lower(): value for name, value in endpoint.headers.items()}}
     if sent is not None:
-        headers["content-type"] = "application/json"
-        content = _encoded(sent)
-    name, _, template = account.gateway.auth.partition(":")
+        headers["content-type"], content = _encoded(sent, form=endpoint.multipart)
+        shown = _multipart.shown(sent) if endpoint.multipart else None
+    name, _, template = (auth or account.gateway.auth).partition(":")
     secret = (name.strip().lower(), template.strip().replace("{key}", account.key.reveal()))
-    return Call(endpoint.method, url, headers=headers, body=content, secret=secret, purpose=purpose, timeout=timeout)
+    return Call(
+        endpoint.method,
+        url,
+        headers=headers,
+        body=content,
+        secret=secret,
+        purpose=purpose,
+        timeout=timeout,
+        shown=shown,
+    )
 
 
-def _encoded(document: Any) -> bytes:
+def _encoded(document: Any, *, form: bool) -> tuple[str, bytes]:
+    """(content type, body)."""
     try:
-        return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        return _multipart.encoded(document, _json) if form else ("application/json", _json(document))
     except (TypeError, ValueError, RecursionError) as problem:
         raise ParameterError(f"The request cannot be written as JSON: {problem}. Nothing was sent.") from None
+
+
+def _json(document: Any) -> bytes:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _text(value: Any) -> str:

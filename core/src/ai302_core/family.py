@@ -16,6 +16,7 @@ import pluggy
 from ._steps import Call, Flow, Load, Now, Picture, Reply, Send
 from ._vocabulary import (
     REFUSED_302AI,
+    UPLOAD_302AI,
     AssetAt,
     Endpoint,
     Field,
@@ -25,6 +26,7 @@ from ._vocabulary import (
     Rule,
     States,
     Times,
+    Upload,
     Webhook,
     audio,
     field,
@@ -40,6 +42,7 @@ from .requests import ActionRequest, ImageRequest, Request, VideoRequest
 
 __all__ = [
     "REFUSED_302AI",
+    "UPLOAD_302AI",
     "Action",
     "ActionRequest",
     "Asset",
@@ -69,6 +72,7 @@ __all__ = [
     "States",
     "Status",
     "Times",
+    "Upload",
     "VideoRequest",
     "Webhook",
     "audio",
@@ -110,7 +114,9 @@ class Operation:
     actions        document -> what the job offers
     prepare        flow before the intent: request -> request
     finish         flow of free calls after the success word: (job, document) -> all assets
-    images         how pictures may be given: "url" (a link), "data" (a data: link)
+    images         how pictures go on the wire: "url" (a public link), "data" (a data: link), "file" (a file of the
+                   multipart submit). A picture that is no link goes as file, else as data: link, else it is uploaded
+                   where the gateway has an `upload`, and goes as link
     said           request -> fields already said inside others, such as flags in a prompt; defaults yield to them
     rules          request -> what the service does with its fields
     times          the service's own moments
@@ -164,7 +170,7 @@ class Family:
     api: int
     base_url: str
     operations: tuple[Operation, ...]
-    gateways: tuple[Gateway, ...] = (Gateway("302ai", refused=(REFUSED_302AI,)),)
+    gateways: tuple[Gateway, ...] = (Gateway("302ai", refused=(REFUSED_302AI,), upload=UPLOAD_302AI),)
     models: Sequence[Model] = ()
 
     def operation(self, name: str) -> Operation | None:

@@ -305,10 +305,15 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """The exact HTTP request a submit would send, the key masked."""
+    """The exact HTTP request a submit would send, the key masked.
+
+    body     as JSON data; a form by its parts, files as {"file": {"name", "size", "sha256", "media_type"}}
+    uploads  requests that would go out before it, to make links of files; their links are not known yet
+    """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(hash=False)
     body: Any = field(default=None, hash=False)
     warnings: tuple[Notice, ...] = ()
+    uploads: tuple[Preview, ...] = ()

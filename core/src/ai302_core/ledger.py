@@ -143,6 +143,12 @@ class Ledger(Protocol):
     def files(self, job_id: str) -> list[FileRecord]:
         """The saved files of a job, in the order of their deliverables."""
 
+    def link(self, door: str, sha256: str, now: datetime) -> str | None:
+        """The link that content of this hash got at an upload door (its URL), while it is believed to live."""
+
+    def add_link(self, door: str, sha256: str, link: str, now: datetime, until: datetime) -> None:
+        """Remember the link of an upload until it is believed dead; links that are dead by then are forgotten."""
+
     def durations(self, family: str, operation: str, model: str | None, limit: int = 200) -> list[float]:
         """Seconds from submit to success of the latest such jobs, sorted."""
 

@@ -182,6 +182,22 @@ class SqliteLedger:
             for path, sha256, size, role, index, asset in rows
         ]
 
+    def link(self, door: str, sha256: str, now: datetime) -> str | None:
+        query = "SELECT link FROM uploads WHERE door = ? AND sha256 = ? AND uploaded_at <= ? AND until > ?"
+        values = (_rows.plain(door), sha256, now.timestamp(), now.timestamp())
+        row = self._read(lambda db: db.execute(query, values).fetchone())
+        return None if row is None else str(row[0])
+
+    def add_link(self, door: str, sha256: str, link: str, now: datetime, until: datetime) -> None:
+        def remember(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM uploads WHERE until <= ?", (now.timestamp(),))
+            db.execute(
+                "INSERT OR REPLACE INTO uploads (door, sha256, link, uploaded_at, until) VALUES (?, ?, ?, ?, ?)",
+                (_rows.plain(door), sha256, _rows.plain(link), now.timestamp(), until.timestamp()),
+            )
+
+        self._write(remember, "The picture is uploaded; no job was started.")
+
     def durations(self, family: str, operation: str, model: str | None, limit: int = 200) -> list[float]:
         rows = self._read(
             lambda db: db.execute(

@@ -1,4 +1,4 @@
-"""`ledger = "off"`: remembers nothing but this process's open jobs, so that its limits hold."""
+"""`ledger = "off"`: remembers nothing but this process's open jobs and uploads, so that its limits hold."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class NoLedger:
 
     def __init__(self) -> None:
         self._destinations: dict[str, str] = {}
+        self._links: dict[tuple[str, str], tuple[str, datetime, datetime]] = {}
         self.forget()
         _ALL.add(self)
 
@@ -120,6 +121,13 @@ class NoLedger:
 
     def files(self, job_id: str) -> list[FileRecord]:
         return []
+
+    def link(self, door: str, sha256: str, now: datetime) -> str | None:
+        link, since, until = self._links.get((door, sha256), ("", now, now))
+        return link if since <= now < until else None
+
+    def add_link(self, door: str, sha256: str, link: str, now: datetime, until: datetime) -> None:
+        self._links[door, sha256] = link, now, until
 
     def durations(self, family: str, operation: str, model: str | None, limit: int = 200) -> list[float]:
         return []

@@ -37,8 +37,18 @@ _TABLES = (
     "CREATE INDEX files_job ON files (job_id)",
 )
 
+
+def _links_of_uploads(db: sqlite3.Connection) -> None:
+    # door: the URL it was sent to; uploaded_at, until: seconds since 1970
+    db.execute(
+        """CREATE TABLE uploads (
+            door TEXT NOT NULL, sha256 TEXT NOT NULL, link TEXT NOT NULL, uploaded_at REAL NOT NULL,
+            until REAL NOT NULL, PRIMARY KEY (door, sha256)) WITHOUT ROWID"""
+    )
+
+
 # The nth function leads from version n to version n + 1. Never edit one that was released: append.
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first,)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _links_of_uploads)
 
 
 def is_current(db: sqlite3.Connection) -> bool:

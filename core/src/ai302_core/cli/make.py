@@ -208,18 +208,24 @@ def told(session: Session, result: Result) -> int:
 
 
 def _preview(session: Session, preview: Preview) -> int:
-    headers = dict(preview.headers)
     if session.output.as_json:
-        shown = {"method": preview.method, "url": preview.url, "headers": headers, "body": preview.body}
-        return session.tell(None, request=shown)
-    lines = [f"{preview.method} {preview.url}", *(f"{name}: {value}" for name, value in headers.items())]
-    session.output.data("\n".join(lines))
-    if preview.body is not None:
-        session.output.data("\n" + json.dumps(_short(preview.body), ensure_ascii=False, indent=2))
+        return session.tell(None, request=_document(preview), uploads=[_document(entry) for entry in preview.uploads])
+    for entry in (*preview.uploads, preview):
+        lines = [f"{entry.method} {entry.url}", *(f"{name}: {value}" for name, value in entry.headers.items())]
+        session.output.data("\n".join(lines))
+        if entry.body is not None:
+            session.output.data("\n" + json.dumps(_short(entry.body), ensure_ascii=False, indent=2))
+        if entry is not preview:
+            session.output.data("")
     for notice in preview.warnings:
         session.output.say(f"note: {notice.message}")
     session.output.say("Nothing was sent.")
     return 0
+
+
+def _document(preview: Preview) -> dict[str, Any]:
+    headers = dict(preview.headers)
+    return {"method": preview.method, "url": preview.url, "headers": headers, "body": preview.body}
 
 
 def _short(body: Any) -> Any:
