@@ -6,7 +6,7 @@ FAMILIES := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test clean
+.PHONY: help demo test bench clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -25,6 +25,9 @@ test: $(VENV)/.tools  ## all checks: lint, format, types, tests with coverage, b
 	@$(BIN)/python -m pytest -q -n 4 --dist worksteal --cov --cov-report=term
 	@echo "· built wheels in fresh environments, sources absent"
 	@$(BIN)/python -m pytest -q -m wheels tests/dists
+
+bench: $(VENV)/.tools  ## what it costs, measured here: one table of ratios, a few minutes
+	@$(BIN)/python -m benchmarks
 
 clean:  ## remove everything that was set up or produced here
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov gen302-demo

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
+from functools import lru_cache
 from typing import Any, ClassVar, TypeVar
 
 from .assets import Media, media_from_json, media_to_json
@@ -46,19 +47,22 @@ class Request:
         _CLASSES[_tag(cls)] = cls
 
     def __post_init__(self) -> None:
-        for item in fields(self):
-            value = getattr(self, item.name)
+        for name, default in _members(type(self)):
+            value = getattr(self, name)
+            if value is default:
+                continue
             if isinstance(value, list):
-                object.__setattr__(self, item.name, tuple(value))
+                object.__setattr__(self, name, tuple(value))
             elif isinstance(value, Mapping):
-                object.__setattr__(self, item.name, copy.deepcopy(dict(value)))
-            elif isinstance(value, (str, bytes, os.PathLike)) and item.default == ():
-                object.__setattr__(self, item.name, (value,))
+                object.__setattr__(self, name, copy.deepcopy(dict(value)) if value else {})
+            elif isinstance(value, (str, bytes, os.PathLike)) and default == ():
+                object.__setattr__(self, name, (value,))
         _check(self)
 
     def written(self) -> dict[str, Any]:
         """The members the caller set, by name, in the order of the class."""
-        return {item.name: getattr(self, item.name) for item in fields(self) if _is_set(self, item.name)}
+        values = ((name, getattr(self, name), default) for name, default in _members(type(self)))
+        return {name: value for name, value, default in values if _is_set(value, default)}
 
     def media(self) -> Iterator[tuple[tuple[str, int], Media]]:
         """Every picture or clip the request holds, with its place: the field, and the position in it from 0."""
@@ -116,10 +120,16 @@ class Request:
             raise ParameterError(f"{cls.__name__}: {problem}") from None
 
 
-def _is_set(request: Request, name: str) -> bool:
-    item = next(entry for entry in fields(request) if entry.name == name)
-    default = item.default_factory() if item.default_factory is not MISSING else item.default
-    value = getattr(request, name)
+@lru_cache(maxsize=None)
+def _members(cls: type[Request]) -> tuple[tuple[str, Any], ...]:
+    """Each member's name and default, asked of a class once: a submit looks at them a few hundred times."""
+    return tuple(
+        (item.name, item.default_factory() if item.default_factory is not MISSING else item.default)
+        for item in fields(cls)
+    )
+
+
+def _is_set(value: Any, default: Any) -> bool:
     return default is MISSING or type(value) is not type(default) or bool(value != default)
 
 
