@@ -38,7 +38,7 @@ class World:
 
     def answer(self, method: bytes, path: str, body: bytes) -> bytes:
         self.requests += 1
-        if path.startswith("/mj/task/list") or path.startswith("/mj-fast/mj/task/list"):
+        if "/task/list-by-condition" in path:
             return _json([self.task(name) for name in json.loads(body)["ids"]])
         if "/task/" in path:
             return _json(self.task(path.split("/")[-2]))
@@ -67,7 +67,7 @@ class World:
             self.late.append(over)
         document = {"id": name, "action": "IMAGINE", "prompt": "a lantern", "description": "Submit success",
                     "submitTime": 1763700000000, "startTime": 1763700001000, "properties": {"notifyHook": ""},
-                    "buttons": [], "status": "IN_PROGRESS", "progress": "45%", "imageUrl": "", "failReason": ""}  # fmt: skip
+                    "buttons": [], "status": "IN_PROGRESS", "progress": "45%", "imageUrl": ""}  # fmt: skip
         if done:
             link = f"{self.address}/file/{name}.png"
             document |= {"status": "SUCCESS", "progress": "100%", "imageUrl": link, "imageUrls": [{"url": link}]}

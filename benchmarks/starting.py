@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from .measuring import Row, child_cpu, in_turn, server, told
@@ -41,7 +42,7 @@ def rows() -> list[Row]:
             ("gen302 plugins", [_COMMAND, "plugins"], None),
             ("gen302 submit (whole process, answer read)", [_COMMAND, "submit", "a lantern"], 30),
         ]
-        least = in_turn([lambda command=command: child_cpu(command, env) for _, command, _ in asked], ROUNDS)
+        least = in_turn([partial(child_cpu, command, env) for _, command, _ in asked], ROUNDS)
         return [
             Row(
                 what=what,

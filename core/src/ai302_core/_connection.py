@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 from . import _http, _routing, _sqlite, config, registry
@@ -85,7 +86,7 @@ class Connection:
         return self._members(type(request).kind or None)
 
     def _members(self, kind: str | None) -> Members:
-        names = config.pick_providers(self.settings, self.name, kind, self._installed())
+        names = config.pick_providers(self.settings, self.name, kind, self._installed)
         return {name: self.account(name) if len(names) == 1 else self._member(name) for name in names}
 
     def _member(self, name: str) -> Account | PluginError:
@@ -100,7 +101,7 @@ class Connection:
 
     def default(self) -> Account:
         """The account of this connection when there is no request to choose by. Raises ConfigError."""
-        return self.account(config.pick_provider(self.settings, self.name, None, self._installed()))
+        return self.account(config.pick_provider(self.settings, self.name, None, self._installed))
 
     def owning(self, job: Job) -> Account:
         """The configured account of a job: same family, same origin. A job's address never brings a key to it.
@@ -185,7 +186,7 @@ class Connection:
         """The one provider that what the caller gave (key, address, gateway) is for. Raises ConfigError."""
         if not any(self._given.values()):
             return None
-        return config.pick_provider(self.settings, self.name, None, self._installed())
+        return config.pick_provider(self.settings, self.name, None, self._installed)
 
     def _gateway(self, family: Family, provider: str, name: str | None) -> Gateway:
         if name is None:
@@ -209,6 +210,7 @@ class Connection:
             unread=gateway.unread if own.unread is None else tuple(own.unread),
         )
 
+    @cached_property
     def _installed(self) -> list[str]:
         return [entry.name for entry in registry.installed()]
 

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
-from functools import lru_cache
+from functools import cache
 from typing import Any, ClassVar, TypeVar
 
 from .assets import Media, media_from_json, media_to_json
@@ -120,7 +120,7 @@ class Request:
             raise ParameterError(f"{cls.__name__}: {problem}") from None
 
 
-@lru_cache(maxsize=None)
+@cache
 def _members(cls: type[Request]) -> tuple[tuple[str, Any], ...]:
     """Each member's name and default, asked of a class once: a submit looks at them a few hundred times."""
     return tuple(
