@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
-from functools import cache
 from typing import Any, ClassVar, TypeVar
 
 from .assets import Media, media_from_json, media_to_json
@@ -19,6 +18,7 @@ R = TypeVar("R", bound="Request")
 _RATIO = re.compile(r"\d+(?:\.\d+)?:\d+(?:\.\d+)?")
 _SIZE = re.compile(r"\s*(\d+)\s*[xX×*]\s*(\d+)\s*")
 _CLASSES: dict[str, type[Request]] = {}
+_MEMBERS: dict[type, tuple[tuple[str, Any], ...]] = {}
 
 
 def _tag(cls: type[Request]) -> str:
@@ -120,13 +120,15 @@ class Request:
             raise ParameterError(f"{cls.__name__}: {problem}") from None
 
 
-@cache
 def _members(cls: type[Request]) -> tuple[tuple[str, Any], ...]:
     """Each member's name and default, asked of a class once: a submit looks at them a few hundred times."""
-    return tuple(
-        (item.name, item.default_factory() if item.default_factory is not MISSING else item.default)
-        for item in fields(cls)
-    )
+    found = _MEMBERS.get(cls)
+    if found is None:
+        found = _MEMBERS[cls] = tuple(
+            (item.name, item.default_factory() if item.default_factory is not MISSING else item.default)
+            for item in fields(cls)
+        )
+    return found
 
 
 def _is_set(value: Any, default: Any) -> bool:
