@@ -87,14 +87,14 @@ def act(
     if child.answered or child.status.settled or child.status is Status.UNCONFIRMED:
         return child
     if action.needs or child.status is Status.INPUT_REQUIRED:
-        child = yield from _window(account, child)
+        child = yield from window(account, child)
         if child.status is Status.INPUT_REQUIRED and not child.answered:
             answers = _answers(account, child, request)
             child = yield from _submitting.answer_window(account, child, answers, timeout, webhook)
     return child
 
 
-def _window(account: Account, job: Job) -> Flow[Job]:
+def window(account: Account, job: Job) -> Flow[Job]:
     """Look until the window a press opened shows, for about 20 seconds.
 
     A relay may sync with its upstream every 15 s only (wire/midjourney.md 3.4 and 9 no. 8, 2026-11-21).

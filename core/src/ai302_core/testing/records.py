@@ -1,0 +1,121 @@
+"""Contract tests of the record itself: names, words, and whether the samples show all of it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from ai302_core._vocabulary import KINDS
+from ai302_core.family import Field, Operation, Refused
+
+from .terms import Terms
+
+_FAMILY = re.compile(r"[a-z][a-z0-9_]*")
+_OPERATION = re.compile(r"[a-z][a-z0-9-]*")
+
+
+class RecordTests(Terms):
+    """The record is sound by itself."""
+
+    def test_names_and_api(self) -> None:
+        """The names can be typed, nothing is named twice, and the API number is one this core knows."""
+        family = self.described()
+        assert family.api == 1, f"api={family.api!r}: this ai302-core knows api=1"
+        assert _FAMILY.fullmatch(family.name), f"the family's name {family.name!r} must match [a-z][a-z0-9_]*"
+        assert re.fullmatch(r"https?://[^/]+(/.*[^/])?", family.base_url), (
+            f"base_url {family.base_url!r} must be an address without a slash at its end"
+        )
+        for what, names in (
+            ("operation", [entry.name for entry in family.operations]),
+            ("gateway", [entry.name for entry in family.gateways]),
+        ):
+            assert names, f"the family has no {what}"
+            twice = [name for name, count in Counter(names).items() if count > 1]
+            assert not twice, f"the {what} {twice[0]!r} is there twice"
+            odd = [name for name in names if not _OPERATION.fullmatch(name) and not name[0].isdigit()]
+            assert not odd, f"the {what} name {odd[0]!r} must match [a-z][a-z0-9-]*"
+
+    def test_the_record_is_sound(self) -> None:
+        """Every path, pattern and kind of the record can mean something."""
+        family = self.described()
+        for gateway in family.gateways:
+            name, _, value = gateway.auth.partition(":")
+            assert value.count("{key}") == 1 and "{" not in name, (  # noqa: PT018
+                f"auth of {gateway.name} must be one header with the key in its value, such as "
+                '"Authorization: Bearer {key}"'
+            )
+            known = {entry.name for entry in family.operations} | {"many", "cancel"}
+            odd = sorted(set(gateway.lacks) - known)
+            assert not odd, f"{gateway.name} lacks {odd[0]!r}, which is neither an operation nor many or cancel"
+            for envelope in gateway.refused:
+                _check_refused(envelope, gateway.name)
+        for operation in family.operations:
+            _check_operation(operation)
+
+    def test_samples_show_every_operation(self) -> None:
+        """There is a sample that succeeds for every operation."""
+        family = self.described()
+        shown = {sample.operation for sample in self.told() if sample.status == "succeeded"}
+        for sample in self.told():
+            for position in sample.paid(family)[1:]:
+                shown |= {entry.name for entry in sample.submits(family, position)}
+        missing = [entry.name for entry in family.operations if entry.name not in shown]
+        assert not missing, f"no sample shows the operation {missing[0]!r} succeed: add one to the samples folder"
+
+    def test_samples_show_what_goes_wrong(self) -> None:
+        """There is a sample of a refusal, and one of a failure where jobs can fail later."""
+        family = self.described()
+        samples = self.told()
+        if any(entry.refused for entry in family.operations) or any(entry.refused for entry in family.gateways):
+            assert any("kind" in sample.expect for sample in samples), (
+                'no sample shows a refusal: add one whose submit is refused, with "expect": {"status": "refused", '
+                '"kind": "…"}'
+            )
+        if any(entry.poll is not None for entry in family.operations):
+            assert any(sample.status == "failed" for sample in samples), (
+                'no sample shows a job fail after it was accepted: add one with "expect": {"status": "failed"}'
+            )
+
+    def test_samples_say_where_they_are_from(self) -> None:
+        """A reader can tell a documented reply from one made up."""
+        for sample in self.told():
+            assert sample.source.startswith(("documented", "synthesized", "captured")), (
+                f'{sample.name}.json: "source" begins with documented, captured or synthesized, and says from where'
+            )
+
+
+def _check_operation(operation: Operation) -> None:
+    name = operation.name
+    for envelope in operation.refused:
+        _check_refused(envelope, name)
+    for pattern in (*operation.rejected, *operation.missing_texts):
+        re.compile(pattern)
+    assert operation.assets or operation.finish, f"{name} says nowhere where its files are: assets=(image(…),)"
+    if operation.poll is not None:
+        spoken = operation.poll.path + "".join(operation.poll.query.values()) + str(operation.poll.json)
+        assert "{job_id}" in spoken, f"the poll of {name} does not say {{job_id}}, so every job would look the same"
+        assert operation.job_id, f"{name} is polled, and says nowhere where its id is: job_id=(…,)"
+        assert any(row.succeeded for row in operation.states), f"no status of {name} means success: states=(…,)"
+        assert any(row.failed for row in operation.states), (
+            f"no status of {name} means failure, so a failed job would be waited for until its deadline"
+        )
+    if isinstance(operation.body, dict):
+        known = operation.request.__dataclass_fields__
+        odd = [entry for entry in _fields(operation.body) if entry not in known]
+        assert not odd, f"the body of {name} takes field({odd[0]!r}), which {operation.request.__name__} does not have"
+
+
+def _fields(shape: object) -> list[str]:
+    if isinstance(shape, Field):
+        return [shape.name]
+    if isinstance(shape, dict):
+        return [name for entry in shape.values() for name in _fields(entry)]
+    return [name for entry in shape for name in _fields(entry)] if isinstance(shape, (list, tuple)) else []
+
+
+def _check_refused(envelope: Refused, where: str) -> None:
+    odd = [kind for kind in (*envelope.kinds.values(), *envelope.texts.values()) if kind not in KINDS]
+    assert not odd, f"{where} refuses with the kind {odd[0]!r}; kinds are {', '.join(KINDS)}"
+    for pattern in envelope.texts:
+        re.compile(pattern)
+    assert envelope.at, f"a refusal of {where} has no path of its code"

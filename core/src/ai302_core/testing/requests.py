@@ -1,0 +1,139 @@
+"""Contract tests of what a caller writes: every field is sent or refused, extra members pass untouched."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from ai302_core.errors import Ai302Error, ParameterError
+from ai302_core.jobs import Preview
+from ai302_core.requests import Request
+from ai302_core.sandbox.samples import Sample
+
+from .stand import Stand, overheard, request_of
+from .terms import Terms, happy, over
+
+_PNG = (
+    "data:image/png;base64,"
+    + base64.b64encode(
+        base64.b64decode(
+            "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+        )
+    ).decode()
+)
+_LINK = "https://pictures.example/contract.png"
+_VALUES: Mapping[str, tuple[Any, ...]] = {
+    "prompt": ("a sentence of the contract",),
+    "negative_prompt": ("blur of the contract",),
+    "aspect_ratio": ("16:9", "9:16", "1:1"),
+    "size": ("1024x1024", "768x512"),
+    "resolution": ("1080p", "720p", "2K"),
+    "duration": (5, 8, 10),
+    "seed": (4711, 12),
+    "count": (2, 3),
+    "audio": (True, False),
+}
+_GUESSES: tuple[Any, ...] = ("contract", 3, 0.7, True)
+_OWN = {"extra", "query", "action", "task", "values", "needs", "model"}
+
+
+class RequestTests(Terms):
+    """Nothing a caller writes is dropped in silence."""
+
+    @over(happy)
+    def test_every_field_is_sent_or_refused(self, sample: Sample) -> None:
+        """A field changes what is sent, or is refused before money moves, or is told in a warning."""
+        with overheard(), Stand(self.described()) as stand:
+            request = request_of(sample)
+            before = stand.preview(sample, request)
+            for name in type(request).__dataclass_fields__:
+                if name not in _OWN and name not in self._later(sample):
+                    self._reaches(stand, sample, before, name)
+
+    def _later(self, sample: Sample) -> set[str]:
+        """Fields that the sample's second paid call, the answer to a window, takes with it."""
+        family = self.described()
+        others = [entry for position in sample.paid(family)[1:] for entry in sample.submits(family, position)]
+        return {name for entry in others for name in entry.request.__dataclass_fields__}
+
+    def _reaches(self, stand: Stand, sample: Sample, before: Preview, name: str) -> None:
+        silent: list[Any] = []
+        refused = False
+        for request, value in _changed(request_of(sample), name):
+            try:
+                after = stand.preview(sample, request)
+            except ParameterError:
+                refused = True
+                continue
+            except Ai302Error as problem:
+                raise AssertionError(f"{sample.operation}: {name}={value!r} breaks the family: {problem}") from problem
+            if _wire(after) != _wire(before) or after.warnings:
+                return
+            silent.append(value)
+        # A service that only ever makes clips of 5 s takes 5, sends nothing, and refuses 8.
+        assert refused or not silent, (
+            f"{sample.operation}: {name}={silent[0]!r} is read and changes nothing that is sent. Send it, or do not "
+            "read it: the engine then refuses it"
+        )
+
+    @over(happy)
+    def test_extra_and_query_pass_untouched(self, sample: Sample) -> None:
+        """What a caller knows and the family does not reaches the wire as it was written."""
+        extra = {"x_contract": {"list": [1, None, "ü"], "flag": False}}
+        query = {"x_contract": "a&b=ü 1"}
+        with overheard(), Stand(self.described()) as stand:
+            request = replace(request_of(sample), extra=extra, query=query)
+            shown = stand.preview(sample, request)
+        body = shown.body if isinstance(shown.body, Mapping) else {}
+        assert body.get("x_contract") == extra["x_contract"], f"{sample.operation}: extra is not in the body as written"
+        sent = parse_qs(urlsplit(shown.url).query).get("x_contract")
+        assert sent == [query["x_contract"]], f"{sample.operation}: query is not in the address as written"
+
+    def test_jobs_travel_as_json(self) -> None:
+        """A job written in one process is read in another that has not met its family yet, and is the same."""
+        jobs = [told.job.to_json() for sample in self.told() if (told := self.played(sample)).job is not None]
+        program = (
+            "import json, sys\n"
+            f"sys.path[:0] = json.loads({json.dumps(json.dumps(sys.path))})\n"
+            "from ai302_core.jobs import Job\n"
+            "lines = json.load(sys.stdin)\n"
+            "print(json.dumps([line for line in lines if Job.from_json(line).to_json() != line]))"
+        )
+        done = subprocess.run(  # noqa: S603 - this interpreter, our own words
+            [sys.executable, "-c", program],
+            input=json.dumps(jobs),
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, f"a job cannot be read in another process: {done.stderr.strip()[-300:]}"
+        changed = json.loads(done.stdout)
+        assert not changed, f"a job is another after a journey as JSON: {changed[0][:200]}"
+
+
+def _changed(request: Request, name: str) -> Iterator[tuple[Request, Any]]:
+    """Copies of the request with other values of one field, of whatever shape the field takes."""
+    old = getattr(request, name)
+    if name in type(request).media_fields:
+        values: tuple[Any, ...] = ((_PNG,), (_LINK,)) if isinstance(old, tuple) else (_PNG, _LINK)
+    elif name in _VALUES:
+        values = _VALUES[name]
+    else:
+        values = (not old,) if isinstance(old, bool) else _GUESSES
+    for value in values:
+        if value == old:
+            continue
+        with contextlib.suppress(ParameterError, TypeError, ValueError):
+            yield replace(request, **{name: value}), value
+
+
+def _wire(preview: Preview) -> str:
+    return json.dumps([preview.method, preview.url, preview.body], sort_keys=True, default=str)

@@ -1,0 +1,267 @@
+"""The contract's test stand: the real engine on a clock of its own, before a loopback server made from samples."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ai302_core import _acting, _clock, _drivers, _flows, _http, _reading, _sqlite, _submitting
+from ai302_core._accounts import Account, Timeouts
+from ai302_core._steps import Flow, Now, Reply, Sleep, Step
+from ai302_core._submitting import Order
+from ai302_core.errors import Ai302Error, JobUnconfirmed
+from ai302_core.family import Family
+from ai302_core.jobs import Job, Preview, Status
+from ai302_core.ledger import Ledger
+from ai302_core.requests import Request
+from ai302_core.sandbox import RunningSandbox, Seen, serve
+from ai302_core.sandbox.replaying import emulation_of
+from ai302_core.sandbox.samples import Sample
+
+__all__ = ["KEY", "Played", "Stand", "played"]
+
+T = TypeVar("T")
+KEY = "sk-contract-5e1f9b27c0d84a36"
+STEPS = 5000
+"""Steps a conversation may take: far more than any honest one needs."""
+
+_TIMEOUTS = Timeouts(connect=5.0, submit=10.0, poll=10.0, download=10.0)
+_AUDITED = ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
+_watching: dict[int, list[str]] = {}
+_hooked = False
+
+
+class Endless(Exception):
+    """A conversation that would never end."""
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in _AUDITED:
+        heard = _watching.get(threading.get_ident())
+        if heard is not None:
+            heard.append(f"{event} {arguments[1] if event == 'socket.connect' else arguments[0]!r}")
+
+
+class _Key:
+    source = "the contract"
+
+    def reveal(self) -> str:
+        return KEY
+
+
+class _Driver(_drivers.SyncDriver):
+    """The real driver; waiting moves its clock, and what happens between two steps is watched."""
+
+    def __init__(self, transport: _http.Transport, ledger: Ledger) -> None:
+        super().__init__(transport, ledger)
+        self.skipped = 0.0
+        self.steps = 0
+        self.io: list[str] = []
+        self.slowest = 0.0
+        self._resumed: float | None = None
+
+    def run(self, flow: Flow[T], stop: _drivers.Stop | None = None) -> T:
+        global _hooked
+        if not _hooked:
+            sys.addaudithook(_audit)
+            _hooked = True
+        me = threading.get_ident()
+        _watching[me] = self.io
+        self._resumed = time.monotonic()
+        try:
+            return super().run(flow, stop)
+        finally:
+            self._rested()
+            _watching.pop(me, None)
+
+    def _rested(self) -> None:
+        if self._resumed is not None:
+            self.slowest = max(self.slowest, time.monotonic() - self._resumed)
+        self._resumed = None
+
+    def perform(self, step: Step[Any], stop: _drivers.Stop | None) -> Any:
+        self._rested()
+        me = threading.get_ident()
+        heard = _watching.pop(me, None)
+        self.steps += 1
+        try:
+            if self.steps > STEPS:
+                raise Endless(f"The conversation is not over after {STEPS} steps.")
+            match step:
+                case Sleep():
+                    self.skipped += step.seconds
+                    return None
+                case Now():
+                    return self._now()
+            return super().perform(step, stop)
+        finally:
+            if heard is not None:
+                _watching[me] = heard
+            self._resumed = time.monotonic()
+
+    def _now(self) -> datetime:
+        return _clock.now() + timedelta(seconds=self.skipped)
+
+
+@cache
+def _transport() -> _http.Transport:
+    """One for all stands: reading the machine's certificates takes longer than a whole conversation."""
+    return _http.Transport(_TIMEOUTS)
+
+
+class Stand:
+    """A server that answers as samples say, and the engine before it. A context manager."""
+
+    def __init__(self, family: Family, samples: Iterable[Sample] = ()) -> None:
+        self.family = family
+        self._held = contextlib.ExitStack()
+        self._told = tuple(samples)
+        self.base_url = self.sandbox.url if self._told else "http://127.0.0.1:9"
+        self.ledger = _sqlite.open_ledger(":memory:", data_dir=Path())
+        self._held.callback(self.ledger.close)
+        transport = _transport()
+        self._held.callback(transport.close)
+        self.driver = _Driver(transport, self.ledger)
+
+    @cached_property
+    def sandbox(self) -> RunningSandbox:
+        """The server, which counts and misbehaves on demand; without samples there is none to start."""
+        emulation = emulation_of(self.family, self._told, fresh=False, price="0")
+        return self._held.enter_context(serve(families=[emulation], key=KEY, seed=1, speed=0))
+
+    def __enter__(self) -> Stand:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+
+    def account(self, gateway: str) -> Account:
+        """The account of a gateway of the family, at this stand. An unknown name is a defect of the sample."""
+        chosen = self.family.gateway(gateway) if gateway else self.family.gateways[0]
+        assert chosen is not None, f"the sample names the gateway {gateway!r}, which the family does not have"
+        return Account(
+            name=self.family.name.replace("-", "_"), family=self.family, gateway=chosen, base_url=self.base_url,
+            key=_Key(), timeouts=_TIMEOUTS, interval=20.0, slowest=60.0,
+        )  # fmt: skip
+
+    def buy(self, sample: Sample, key: str | None = None) -> Job:
+        """Submit the sample's request, or take up its task. Raises as a Provider does."""
+        account = self.account(sample.gateway)
+        if sample.request is None:
+            remote_id = sample.remote_id(self.family)
+            assert remote_id is not None, f"the sample {sample.name} looks at no task of {sample.operation}"
+            return self.driver.run(_flows.adopt(account, remote_id, sample.operation))
+        return self.driver.run(_submitting.submit(account, request_of(sample), Order(key=key or sample.name)))
+
+    def preview(self, sample: Sample, request: Request) -> Preview:
+        """What a submit of that request would send. Raises as a Provider does; nothing is sent."""
+        return self.driver.run(_submitting.preview(self.account(sample.gateway), request))
+
+    def follow(self, sample: Sample, job: Job) -> Job:
+        """Follow it to its end, answering a window as the sample does."""
+        account = self.account(sample.gateway)
+        job = self.driver.run(_flows.settle(account, job, timeout=None, on_update=None))
+        if job.status is Status.INPUT_REQUIRED and sample.answer is not None:
+            job = job if job.actions else self.driver.run(_acting.window(account, job))
+            flow = _submitting.answer_window(account, job, sample.answer, 60.0)
+            job = self.driver.run(flow)
+            job = self.driver.run(_flows.settle(account, job, timeout=None, on_update=None))
+        return job
+
+    def kind(self, sample: Sample) -> str:
+        """What the sample's last reply refuses, in the record's words; "" for no refusal."""
+        account = self.account(sample.gateway)
+        operation = account.operation(sample.operation)
+        last = sample.exchanges[-1]
+        envelopes = (*account.gateway.refused, *(operation.refused if operation else ()))
+        said = _reading.refusal(Reply(last.status, {}, last.content()), envelopes, _clock.now())
+        return said.kind if said else ""
+
+
+def request_of(sample: Sample) -> Request:
+    """The request a sample asks with. Raises ParameterError."""
+    assert sample.request is not None, f"the sample {sample.name} has no request"
+    return Request.from_json(sample.request)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Played:
+    """What happened while a sample was played.
+
+    job, error  how it ended: a job, or what was raised
+    seen        the requests the server got; paid: accepted paid submits
+    said        everything logged; printed: everything written to stdout and stderr
+    own         connections and processes that the family opened by itself
+    slowest     seconds of the longest decision
+    """
+
+    job: Job | None
+    error: Exception | None
+    paid: int
+    kind: str = ""
+    seen: tuple[Seen, ...] = ()
+    said: str = ""
+    printed: str = ""
+    own: tuple[str, ...] = ()
+    slowest: float = 0.0
+
+
+def played(family: Family, sample: Sample) -> Played:
+    """Play one sample to its end."""
+    job: Job | None = None
+    error: Exception | None = None
+    with overheard() as (said, printed), Stand(family, [sample]) as stand:
+        try:
+            job = stand.buy(sample)
+            job = stand.follow(sample, job)
+        except JobUnconfirmed as problem:
+            job, error = problem.job, problem
+        except Exception as problem:  # noqa: BLE001 - whatever the family does, the tests judge it
+            error = problem
+        stored = stand.ledger.jobs()
+        return Played(
+            job=job or (stored[0] if stored else None), error=error, paid=stand.sandbox.paid, kind=stand.kind(sample),
+            seen=tuple(stand.sandbox.requests), said=said.getvalue(), printed=printed.getvalue(),
+            own=tuple(stand.driver.io), slowest=stand.driver.slowest,
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def overheard() -> Iterator[tuple[io.StringIO, io.StringIO]]:
+    """(what is logged, what is printed) meanwhile, with the contract's key as the key of the environment."""
+    said, printed = io.StringIO(), io.StringIO()
+    handler = logging.StreamHandler(said)
+    root = logging.getLogger()
+    level, key = root.level, os.environ.get("AI302_API_KEY")
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    os.environ["AI302_API_KEY"] = KEY
+    try:
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            yield said, printed
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+        if key is None:
+            del os.environ["AI302_API_KEY"]
+        else:
+            os.environ["AI302_API_KEY"] = key
+
+
+def reason(error: Exception | None) -> str:
+    """An error as one line for a test's message."""
+    if error is None:
+        return ""
+    text = error.message if isinstance(error, Ai302Error) else str(error)
+    return f"{type(error).__name__}: {text}"

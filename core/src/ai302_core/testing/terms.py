@@ -1,0 +1,152 @@
+"""What every contract test stands on: the family, its samples, and the rule that an override needs a reason."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+from weakref import WeakKeyDictionary
+
+from ai302_core import registry
+from ai302_core.family import Family, Operation
+from ai302_core.sandbox.samples import Sample, read_samples, samples_of
+
+from .stand import Played, played
+
+__all__ = ["Finding", "Terms", "because", "findings", "over"]
+
+_PLAYED: WeakKeyDictionary[type, dict[str, Played]] = WeakKeyDictionary()
+F = TypeVar("F", bound=Callable[..., Any])
+Chooser = Callable[[Family, tuple[Sample, ...]], Iterable[Sample]]
+
+
+def because(reason: str) -> Callable[[F], F]:
+    """Marks a test that replaces one of the contract's, with the reason why this family may."""
+    if len(reason.split()) < 3:
+        raise TypeError("A reason is a sentence: what about the service makes the contract's own test wrong here?")
+
+    def mark(test: F) -> F:
+        test.__contract_reason__ = reason  # type: ignore[attr-defined]
+        return test
+
+    return mark
+
+
+def over(chooser: Chooser) -> Callable[[F], F]:
+    """Marks a test that runs once for each sample it chooses."""
+
+    def mark(test: F) -> F:
+        test.__contract_samples__ = chooser  # type: ignore[attr-defined]
+        return test
+
+    return mark
+
+
+def every(family: Family, samples: tuple[Sample, ...]) -> Iterable[Sample]:
+    """All samples."""
+    return samples
+
+
+def refusals(family: Family, samples: tuple[Sample, ...]) -> Iterable[Sample]:
+    """Those whose submit is refused."""
+    return (sample for sample in samples if "kind" in sample.expect)
+
+
+def accepted(family: Family, samples: tuple[Sample, ...]) -> Iterable[Sample]:
+    """Those that become a job."""
+    return (sample for sample in samples if "kind" not in sample.expect)
+
+
+def happy(family: Family, samples: tuple[Sample, ...]) -> Iterable[Sample]:
+    """The first of each operation that is bought and succeeds."""
+    found: dict[str, Sample] = {}
+    for sample in samples:
+        if sample.status == "succeeded" and sample.request is not None:
+            found.setdefault(sample.operation, sample)
+    return found.values()
+
+
+class Terms:
+    """A family and its samples.
+
+    family   the name of an installed family, or the `Family` itself
+    samples  a folder, or samples; None: the folder `samples` in the family's package
+    """
+
+    family: ClassVar[str | Family]
+    samples: ClassVar[Path | str | tuple[Sample, ...] | None] = None
+
+    @classmethod
+    def described(cls) -> Family:
+        """The record under test."""
+        return registry.load(cls.family) if isinstance(cls.family, str) else cls.family
+
+    @classmethod
+    def told(cls) -> tuple[Sample, ...]:
+        """The samples under test."""
+        if isinstance(cls.samples, tuple):
+            return cls.samples
+        if cls.samples is not None:
+            return read_samples(Path(cls.samples))
+        assert isinstance(cls.family, str), "a contract for a Family object names its samples itself"
+        return samples_of(registry.load_plugin(cls.family).installed.module)
+
+    @classmethod
+    def operation_of(cls, sample: Sample) -> Operation:
+        """The operation a sample is about."""
+        operation = cls.described().operation(sample.operation)
+        assert operation is not None, (
+            f"{sample.name}.json is about the operation {sample.operation!r}, which the family does not have"
+        )
+        return operation
+
+    @classmethod
+    def played(cls, sample: Sample) -> Played:
+        """What happened when the sample was played; played once for all tests."""
+        kept = _PLAYED.setdefault(cls, {})
+        if sample.name not in kept:
+            kept[sample.name] = played(cls.described(), sample)
+        return kept[sample.name]
+
+    @classmethod
+    def chosen(cls, name: str) -> tuple[Sample, ...] | None:
+        """The samples a test runs for; None for a test of the family as a whole."""
+        chooser: Chooser | None = getattr(getattr(cls, name), "__contract_samples__", None)
+        return None if chooser is None else tuple(chooser(cls.described(), cls.told()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """A test of the contract that a family fails.
+
+    test, sample  which one, and for which sample ("" for the family as a whole)
+    message       what is wrong, and what to do
+    """
+
+    test: str
+    sample: str
+    message: str
+
+
+def findings(contract: type[Terms], only: str = "test_*") -> list[Finding]:
+    """Run a contract without pytest, or those of its tests that fit a shell pattern: what it finds."""
+    found: list[Finding] = []
+    for name in fnmatch.filter(dir(contract), only):
+        test = getattr(contract(), name)
+        try:
+            samples = contract.chosen(name)
+        except Exception as problem:  # noqa: BLE001 - samples that cannot be read
+            return [Finding(test=name, sample="", message=_said(problem))]
+        for sample in [None] if samples is None else samples:
+            try:
+                test() if sample is None else test(sample)
+            except Exception as problem:  # noqa: BLE001 - whatever it raises is what it finds
+                found.append(Finding(test=name, sample=sample.name if sample else "", message=_said(problem)))
+    return found
+
+
+def _said(problem: Exception) -> str:
+    text = str(problem).partition("\nassert ")[0]
+    return text if isinstance(problem, AssertionError) and text else f"{type(problem).__name__}: {text}"

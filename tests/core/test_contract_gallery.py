@@ -1,0 +1,258 @@
+"""A gallery of broken plugins: the contract catches each by the test that names its fault, and clears the good one."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from ai302_core.family import (
+    Asset,
+    Call,
+    Family,
+    Gateway,
+    ImageRequest,
+    Job,
+    Now,
+    Operation,
+    Refused,
+    Send,
+    States,
+    field,
+    get,
+    image,
+    post,
+)
+from ai302_core.sandbox.samples import Exchange, Sample
+from ai302_core.testing import FamilyContract, because, findings
+
+URL = "https://file.302.ai/gpt/imgs/20261121/one.png"
+SHAPE: Mapping[str, Any] = {"prompt": field("prompt"), "seed": field("seed"), "mode": "std"}
+DRAW = Operation(
+    "draw",
+    request=ImageRequest,
+    submit=post("/v1/draw"),
+    body=SHAPE,
+    job_id=("data.id",),
+    poll=get("/v1/draw/{job_id}"),
+    states=(States(at="data.status", queued=("wait",), succeeded=("done",), failed=("fail",)),),
+    assets=(image("data.urls[]"),),
+    failure=("data.reason",),
+    refused=(Refused(at=("code",), accepted=(0,), kinds={7: "content"}, message=("msg",)),),
+)
+
+
+def family(**changes: Any) -> Family:
+    return Family(
+        "acme", api=1, base_url="https://api.acme.example", operations=(replace(DRAW, **changes),),
+        gateways=(Gateway("302ai"),),
+    )  # fmt: skip
+
+
+def submit(reply: Any, body: Any = None) -> Exchange:
+    return Exchange(method="POST", path="/v1/draw", body=body or {"prompt": "a boat", "mode": "std"}, reply=reply)
+
+
+def look(**data: Any) -> Exchange:
+    return Exchange(method="GET", path="/v1/draw/task-000017", reply={"code": 0, "data": {"id": "task-000017", **data}})
+
+
+ACCEPTED = submit({"code": 0, "data": {"id": "task-000017"}})
+ASKED = {"type": "ImageRequest", "prompt": "a boat"}
+GOOD = Sample(
+    name="good", source="synthesized", operation="draw", request=ASKED,
+    exchanges=(ACCEPTED, look(status="wait"), look(status="done", urls=[URL], reason=None)),
+    expect={"status": "succeeded", "assets": [{"kind": "image", "url": URL}]},
+)  # fmt: skip
+FAILED = replace(
+    GOOD, name="failed", exchanges=(ACCEPTED, look(status="fail", reason="too dark")),
+    expect={"status": "failed", "message": "too dark"},
+)  # fmt: skip
+BANNED = replace(
+    GOOD, name="banned", exchanges=(submit({"code": 7, "msg": "banned"}),),
+    expect={"status": "refused", "kind": "content"},
+)  # fmt: skip
+
+
+def contract(record: Family, *told: Sample) -> type[FamilyContract]:
+    return type("TestOne", (FamilyContract,), {"family": record, "samples": told or (GOOD, FAILED, BANNED)})
+
+
+def key() -> str:
+    return os.environ.get("AI302_API_KEY", "")
+
+
+def spoken(request: Any, **more: Any) -> dict[str, Any]:
+    return {"prompt": request.prompt, "seed": request.seed, "mode": "std", **more}
+
+
+def retrying(request: Any) -> dict[str, Any]:
+    try:
+        urllib.request.urlopen("http://127.0.0.1:9/v1/draw", timeout=0.2)
+    except OSError:
+        return spoken(request)
+    raise AssertionError("nobody serves there")
+
+
+def logging_the_key(request: Any) -> dict[str, Any]:
+    logging.getLogger("acme").info("sending with %s", key())
+    return spoken(request)
+
+
+def dropping(request: Any) -> dict[str, Any]:
+    _ = request.negative_prompt
+    return spoken(request)
+
+
+def printing(request: Any) -> dict[str, Any]:
+    print("sending", request.prompt)
+    return spoken(request)
+
+
+def dozing(request: Any) -> dict[str, Any]:
+    time.sleep(0.3)
+    return spoken(request)
+
+
+def crashing(document: Any) -> Iterator[Any]:
+    yield from document["data"]["reason"] or ()
+
+
+def fetching_nothing(job: Job, document: Any) -> Any:
+    yield from ()
+    return []
+
+
+def asking_for_ever(job: Job, document: Any) -> Any:
+    while True:
+        yield from Now()
+
+
+def paying_to_finish(job: Job, document: Any) -> Any:
+    yield from Send(Call("POST", f"{job.base_url}/v1/draw", headers={"authorization": f"Bearer {key()}"}, body=b"{}"))
+    return [Asset(kind="image", url=URL)]
+
+
+@dataclass(frozen=True)
+class Broken:
+    """What is wrong with a plugin, and the test that must say so."""
+
+    record: Callable[[], Family]
+    caught_by: str
+    saying: str
+    told: tuple[Sample, ...] = ()
+
+
+BUSY = Refused(at=("code",), accepted=(0,), kinds={7: "content"}, texts={"time.?out|error": "busy"}, message=("msg",))
+GALLERY = {
+    "pays twice, taking a timeout for busy": Broken(
+        lambda: family(refused=(BUSY,)), "test_an_unclear_error_is_never_sent_again", "too easily"
+    ),
+    "pays twice, in a flow that should be free": Broken(
+        lambda: family(finish=paying_to_finish), "test_requests_go_out_as_the_sample_says", "a request too many"
+    ),
+    "retries inside a client of its own": Broken(
+        lambda: family(body=retrying), "test_no_connection_of_its_own", "opened socket."
+    ),
+    "leaks the key in a log": Broken(
+        lambda: family(body=logging_the_key), "test_the_key_stays_in_its_header", "what is logged"
+    ),
+    "leaks the key in an address": Broken(
+        lambda: family(submit=post("/v1/draw", query={"k": "{k}"}), route=lambda request: {"k": key()}),
+        "test_the_key_stays_in_its_header",
+        "in the address",
+    ),
+    "ignores the prompt": Broken(
+        lambda: family(body=lambda request: spoken(request) | {"prompt": "a boat"}),
+        "test_every_field_is_sent_or_refused",
+        "prompt='a sentence of the contract'",
+    ),
+    "drops a field silently": Broken(
+        lambda: family(body=dropping), "test_every_field_is_sent_or_refused", "negative_prompt="
+    ),
+    "speaks another body": Broken(
+        lambda: family(body=lambda request: {"text": request.prompt}), "test_requests_go_out_as_the_sample_says", "body"
+    ),
+    "loses the id": Broken(lambda: family(job_id=("id",)), "test_the_job_keeps_its_id", "job_id="),
+    "waits for ever for a word it does not know": Broken(
+        lambda: family(states=(States(at="data.status", queued=("wait",), succeeded=("done",), failed=("failed",)),)),
+        "test_waiting_has_an_end",
+        "never ends",
+    ),
+    "asks for ever in a flow": Broken(lambda: family(finish=asking_for_ever), "test_waiting_has_an_end", "never ends"),
+    "succeeds without assets": Broken(
+        lambda: family(finish=fetching_nothing), "test_success_brings_its_files", "success without a file"
+    ),
+    "looks for its files in the wrong place": Broken(
+        lambda: family(assets=(image("data.url"),)), "test_the_job_ends_as_the_sample_says", "expected succeeded"
+    ),
+    "takes failure for success": Broken(
+        lambda: family(states=(States(at="data.status", queued=("wait", "fail"), succeeded=("done",), failed=("x",)),)),
+        "test_the_job_ends_as_the_sample_says",
+        "expected failed",
+    ),
+    "fails on every word it does not know": Broken(
+        lambda: family(states=(States(at="data.status", queued=("wait",), succeeded=("done",), failed=("*",)),)),
+        "test_unknown_words_keep_waiting",
+        "says too much",
+    ),
+    "crashes on a null": Broken(
+        lambda: family(actions=crashing), "test_mangled_replies_do_no_harm", "makes the family raise"
+    ),
+    "blocks the event loop": Broken(lambda: family(body=dozing), "test_decisions_are_quick", "between two steps"),
+    "writes to stdout": Broken(lambda: family(body=printing), "test_nothing_is_printed", "prints 'sending a boat"),
+    "misses a refusal": Broken(
+        lambda: family(refused=(Refused(at=("error",)),)), "test_refusals_are_understood", "expected 'content'"
+    ),
+    "means another refusal": Broken(
+        lambda: family(refused=(Refused(at=("code",), accepted=(0,), kinds={7: "busy"}),)),
+        "test_refusals_are_understood",
+        "understood as 'busy'",
+    ),
+    "cannot fail": Broken(
+        lambda: family(states=(States(at="data.status", succeeded=("done",)),)), "test_the_record_is_sound", "failure"
+    ),
+    "has one address for all jobs": Broken(
+        lambda: family(poll=get("/v1/draw/last")), "test_the_record_is_sound", "every job would look the same"
+    ),
+    "speaks another API": Broken(lambda: replace(family(), api=2), "test_names_and_api", "api=2"),
+    "shows no failure": Broken(
+        family, "test_samples_show_what_goes_wrong", "no sample shows a job fail", (GOOD, BANNED)
+    ),
+    "shows nothing": Broken(family, "test_samples_show_every_operation", "add one to the samples folder", (FAILED,)),
+}
+
+
+def test_the_good_one_is_cleared() -> None:
+    assert findings(contract(family())) == []
+
+
+@pytest.mark.parametrize("name", GALLERY)
+def test_each_broken_plugin_is_caught_by_name(name: str) -> None:
+    broken = GALLERY[name]
+    found = findings(contract(broken.record(), *broken.told), only=broken.caught_by)
+    said = [finding.message for finding in found]
+    assert said, "not caught"
+    assert any(broken.saying in message for message in said), said
+
+
+def test_an_override_needs_a_reason() -> None:
+    with pytest.raises(TypeError, match="replaces test_nothing_is_printed of the contract without a reason"):
+        type("TestOne", (FamilyContract,), {"family": family(), "test_nothing_is_printed": None})
+    with pytest.raises(TypeError, match="replaces played of the contract"):
+        type("TestOne", (FamilyContract,), {"family": family(), "played": classmethod(lambda cls, sample: None)})
+    with pytest.raises(TypeError, match="A reason is a sentence"):
+        because("")
+
+    class Noisy:
+        @because("the vendor's licence must be shown")
+        def test_nothing_is_printed(self, sample: Sample) -> None:
+            assert sample.name
+
+    assert type("TestOne", (Noisy, FamilyContract), {"family": family()}).__name__ == "TestOne"
