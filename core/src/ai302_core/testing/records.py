@@ -44,9 +44,11 @@ class RecordTests(Terms):
                 f"auth of {gateway.name} must be one header with the key in its value, such as "
                 '"Authorization: Bearer {key}"'
             )
-            known = {entry.name for entry in family.operations} | {"many", "cancel"}
+            known = {entry.name for entry in family.operations} | {"many", "cancel", "webhook"}
             odd = sorted(set(gateway.lacks) - known)
-            assert not odd, f"{gateway.name} lacks {odd[0]!r}, which is neither an operation nor many or cancel"
+            assert not odd, (
+                f"{gateway.name} lacks {odd[0]!r}, which is neither an operation nor many, cancel or webhook"
+            )
             for envelope in gateway.refused:
                 _check_refused(envelope, gateway.name)
         for operation in family.operations:
