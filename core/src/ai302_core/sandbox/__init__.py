@@ -8,7 +8,7 @@ from __future__ import annotations
 from .faults import FAULTS, Fault
 from .media import Look, clip, data_link, grid, picture_size, preview, tile
 from .running import RunningSandbox, serve
-from .vocabulary import Answer, Emulation, Handler, Incoming, Route, bearer, refusal_302ai
+from .vocabulary import Answer, Emulation, FormPart, Handler, Incoming, Route, bearer, refusal_302ai
 from .world import Seen, Task, World
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Answer",
     "Emulation",
     "Fault",
+    "FormPart",
     "Handler",
     "Incoming",
     "Look",

@@ -21,6 +21,7 @@ from ai302_core.errors import ParameterError
 from .disguises import disguised
 from .faults import Fault, FaultBook
 from .files import FILES
+from .uploads import UPLOADS
 from .vocabulary import Answer, Incoming, Route
 from .world import Seen, World
 
@@ -36,8 +37,8 @@ _LOG = logging.getLogger("ai302_core.sandbox")
 
 
 def served(world: World) -> tuple[Route, ...]:
-    """Every route of a world: its families', then the file host's."""
-    return (*(route for emulation in world.emulations for route in emulation.routes), *FILES)
+    """Every route of a world: its families', then those all of 302.AI's families share."""
+    return (*(route for emulation in world.emulations for route in emulation.routes), *UPLOADS, *FILES)
 
 
 def application(world: World, book: FaultBook) -> ASGIApp:

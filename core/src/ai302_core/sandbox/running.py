@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ai302_core.errors import ConfigError
 
 from .faults import Fault, FaultBook, read_faults
+from .uploads import UPLOADS
 from .vocabulary import Emulation
 from .world import Seen, World
 
@@ -74,6 +75,12 @@ class RunningSandbox:
             return dict(self._world.paid)
 
     @property
+    def uploads(self) -> int:
+        """How many files were uploaded; they cost, and are not among the paid submits."""
+        with self._world.lock:
+            return self._world.uploads
+
+    @property
     def balance(self) -> Decimal:
         """What is left, in PTC that nobody paid for."""
         with self._world.lock:
@@ -100,7 +107,7 @@ class RunningSandbox:
     def fault(self, where: str, kind: str, times: int | None = 1, **options: Any) -> Fault:
         """Make the next `times` matching requests go wrong (None: all). Raises ParameterError for an unknown kind.
 
-        where  "submit", "submit:imagine", "poll", "cancel", "download", … or a shell pattern over "METHOD /path"
+        where  "submit", "submit:imagine", "poll", "upload", "download", … or a shell pattern over "METHOD /path"
         kind   one of `FAULTS` or of the family's own; the returned fault's `hits` tells how often it happened
         """
         # Without the lock: closing the port waits for the server's thread, which may be waiting for the lock.
@@ -177,7 +184,7 @@ def serve(
         gateway=gateway,
         options=options,
     )
-    book = FaultBook(route for emulation in emulations for route in emulation.routes)
+    book = FaultBook((*(route for emulation in emulations for route in emulation.routes), *UPLOADS))
     entries = read_faults(faults) if isinstance(faults, (str, PathLike)) else list(faults or ())
     sandbox = RunningSandbox(world, book, port, skipped)
     try:

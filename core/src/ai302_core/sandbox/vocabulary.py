@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -12,7 +13,22 @@ if TYPE_CHECKING:
     from .faults import Fault
     from .world import World
 
-__all__ = ["Answer", "Emulation", "Handler", "Incoming", "Route", "bearer", "refusal_302ai"]
+__all__ = ["Answer", "Emulation", "FormPart", "Handler", "Incoming", "Route", "bearer", "refusal_302ai"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormPart:
+    """One part of a form. A file has a `file_name`; `text` is the content of any other."""
+
+    name: str
+    content: bytes
+    file_name: str | None = None
+    media_type: str = ""
+
+    @property
+    def text(self) -> str:
+        """The content as text."""
+        return self.content.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +56,16 @@ class Incoming:
         except ValueError:
             return None
 
+    def form(self) -> tuple[FormPart, ...]:
+        """The parts of a multipart body, in order; none for any other body."""
+        kind, _, options = self.headers.get("content-type", "").partition(";")
+        boundary = re.search(r'boundary="?([^";]+)', options)
+        if kind.strip().lower() != "multipart/form-data" or boundary is None:
+            return ()
+        mark = b"\r\n--" + boundary[1].encode()
+        pieces = (b"\r\n" + self.body).split(mark)[1:-1]
+        return tuple(_part(piece.removeprefix(b"\r\n")) for piece in pieces)
+
     def fault_is(self, kind: str) -> Fault | None:
         """The fault, if one of this kind is to happen here."""
         return self.fault if self.fault is not None and self.fault.kind == kind else None
@@ -61,6 +87,17 @@ class Answer:
         if isinstance(self.body, bytes):
             return self.body
         return json.dumps(self.body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _part(piece: bytes) -> FormPart:
+    head, _, content = piece.partition(b"\r\n\r\n")
+    lines = head.decode("utf-8", "replace").split("\r\n")
+    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    said = {
+        name.lower(): value for name, value in re.findall(r'(\w+)="([^"]*)"', headers.get("content-disposition", ""))
+    }
+    kind = headers.get("content-type", "")
+    return FormPart(name=said.get("name", ""), content=content, file_name=said.get("filename"), media_type=kind)
 
 
 Handler: TypeAlias = Callable[["World", Incoming], Answer]

@@ -103,6 +103,7 @@ class World:
         self.tasks: dict[str, Task] = {}
         self.paid: Counter[tuple[str, str]] = Counter()
         self.seen: deque[Seen] = deque(maxlen=20_000)
+        self.uploads = 0
         self.leaks = 0
         self.files: dict[str, Stored] = {}
         self._contents: dict[str, bytes] = {}
@@ -185,12 +186,12 @@ class World:
 
     # -- files -----------------------------------------------------------------------------------------------------
 
-    def publish(self, make: Callable[[], bytes], suffix: str) -> str:
+    def publish(self, make: Callable[[], bytes], suffix: str, media_type: str = "") -> str:
         """Keep a file under a path as 302.AI's file host has them; its URL. `make` is asked when somebody downloads."""
         day = datetime.fromtimestamp(self.now(), UTC)
         name = hashlib.md5(self._random.randbytes(16), usedforsecurity=False).hexdigest()
         path = f"/gpt/imgs/{day:%Y%m%d}/{name}.{suffix}"
-        self.files[path] = Stored(_MEDIA_TYPES[suffix], make)
+        self.files[path] = Stored(media_type or _MEDIA_TYPES[suffix], make)
         return self.origin + path
 
     def content(self, path: str) -> bytes:
@@ -236,6 +237,7 @@ class World:
             "paid": self.paid.total(),
             "paid_by": {f"{family}/{operation}": count for (family, operation), count in self.paid.items()},
             "balance": str(self.balance),
+            "uploads": self.uploads,
             "leaks": self.leaks,
             "jobs": self.jobs(),
             "requests": [
