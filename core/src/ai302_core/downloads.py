@@ -6,13 +6,14 @@ import errno
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 from . import _links
-from ._files import naming, placing
+from ._files import naming, placing, writing
 from ._files import sidecar as _sidecar
 from ._files.fetching import LIMIT, fetch, fitting, refuse
 from ._files.media import data_content
@@ -212,16 +213,20 @@ def conclude(
     places = {(asset.kind, asset.role, asset.index): number for number, asset in enumerate(saving.wanted)}
     files.sort(key=lambda record: places.get((record.asset.get("kind", ""), record.role, record.index), len(places)))
     notices = list(dict.fromkeys(notice for entry in saved for notice in entry.notices))
+    paths = [Path(record.path) for record in files]
+    sidecar: Path | None = None
     if saving.sidecar and files:
         recorded = yield from Record(lambda ledger: ledger.files(job.id))
         try:
-            yield from Save(lambda: _sidecar.keep(job, placing.together(files, recorded)))
+            sidecar = yield from Save(lambda: _sidecar.keep(job, placing.together(files, recorded)))
         except OSError as problem:
             text = f"The sidecar could not be written: {_reason(problem)}. The files are saved."
             notices.append(Notice(code="no_sidecar", message=text))
     if failed:
         raise _summary(failed, len(files))
-    return [Path(record.path) for record in files], notices
+    with suppress(OSError):  # nothing of what was asked for depends on it
+        yield from Save(lambda: writing.sweep([*paths, *([sidecar] if sidecar else [])], f"{job.id}-"))
+    return paths, notices
 
 
 def _summary(failed: Sequence[DownloadError], saved: int) -> DownloadError:

@@ -14,15 +14,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from .locking import locked
 from .sniffing import sniff, whole
 from .writing import digest, write
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 __all__ = ["Examined", "Fetched", "Part"]
 
@@ -57,7 +53,7 @@ class Part:
     def __init__(self, folder: Path, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f".{name}.part"
-        lock = _lock(_notes(self.path))
+        lock = locked(_notes(self.path))
         self._shared = lock is not None
         if lock is None:  # another process is at it, or this file system has no locks: an own file, not resumed later
             self.path = folder / f".{name}-{os.urandom(4).hex()}.part"
@@ -171,25 +167,3 @@ class Part:
 
 def _notes(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
-
-
-def _lock(path: Path) -> IO[bytes] | None:
-    """The file, opened and locked until it is closed or this process ends; None when that cannot be had."""
-    while True:
-        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666), "r+b")
-        try:
-            if sys.platform == "win32":
-                file.seek(2**30)  # beyond the notes: the locked byte cannot be read by others
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-                file.seek(0)
-            else:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            same = os.path.samestat(os.fstat(file.fileno()), path.stat())
-        except FileNotFoundError:
-            same = False
-        except OSError:
-            file.close()
-            return None
-        if same:
-            return file
-        file.close()  # the last owner has removed it in between

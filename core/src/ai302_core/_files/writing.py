@@ -5,14 +5,15 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 
+from .locking import locked
 from .sniffing import HEAD
 
-__all__ = ["digest", "place", "publish", "publish_content", "replace", "write"]
+__all__ = ["digest", "place", "publish", "publish_content", "replace", "sweep", "write"]
 
 
 def digest(path: Path) -> tuple[str, int, bytes]:
@@ -64,13 +65,9 @@ def publish_content(content: bytes, names: Iterable[Path]) -> tuple[Path, str]:
     """The same for content: (the name it got, its SHA-256)."""
     names = iter(names)
     first = next(names)
-    part = _beside(first)
     sha256 = hashlib.sha256(content).hexdigest()
-    try:
-        write(part, content)
+    with _written(first, content) as part:
         return publish(part, sha256, len(content), chain((first,), names)), sha256
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _place(path: Path, name: Path) -> None:
@@ -90,28 +87,62 @@ def _place(path: Path, name: Path) -> None:
 
 def place(path: Path, content: bytes) -> bool:
     """A new file with this content in one step; False where the name is taken."""
-    part = _beside(path)
-    try:
-        write(part, content)
-        _place(part, path)
-    except FileExistsError:
-        return False
-    finally:
-        part.unlink(missing_ok=True)
+    with _written(path, content) as part:
+        try:
+            _place(part, path)
+        except FileExistsError:
+            return False
     sync_folder(path.parent)
     return True
 
 
 def replace(path: Path, content: bytes) -> None:
     """Give our own file a new content, in one step."""
-    part = _beside(path)
-    try:
-        write(part, content)
+    with _written(path, content) as part:
         part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{os.urandom(8).hex()}.part")
+@contextmanager
+def _written(path: Path, content: bytes) -> Iterator[Path]:
+    """A temporary file beside `path` with this content, on the disk; this process's own, and gone at the end."""
+    part = path.with_name(f".{_tag(path)}-{os.urandom(4).hex()}.part")
+    held = locked(part) or part.open("w+b")  # not every file system has locks
+    try:
+        with held:
+            held.write(content)
+            held.flush()
+            os.fsync(held.fileno())
+            if os.name != "nt":  # an open file can be neither renamed nor removed there
+                yield part
+        if os.name == "nt":
+            yield part
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def sweep(paths: Iterable[Path], prefix: str) -> None:
+    """Remove what dead processes left beside these files: temporary ones, and parts whose name has the prefix."""
+    folders: dict[Path, set[str]] = {}
+    for path in paths:
+        folders.setdefault(path.parent, set()).add(_tag(path))
+    for folder, tags in folders.items():
+        for stale in folder.glob(".*.part"):
+            name = stale.name[1:]
+            if name.partition("-")[0] in tags or name.startswith(prefix):
+                _remove_unless_held(stale, name.startswith(prefix))
+
+
+def _remove_unless_held(stale: Path, noted: bool) -> None:
+    """`noted`: the part of a download, whose notes are its lock."""
+    notes = stale.with_name(f"{stale.name}.json")
+    held = locked(notes if noted else stale)
+    if held is not None:
+        with held, suppress(OSError):
+            stale.unlink(missing_ok=True)
+            if noted:
+                notes.unlink(missing_ok=True)
+
+
+def _tag(path: Path) -> str:
+    return hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]
