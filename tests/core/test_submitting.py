@@ -288,6 +288,9 @@ def test_rules_refuse_say_sizes_as_people_do_and_notices_stop_nothing(account: A
     account = replace(account, family=replace(account.family, operations=(image,)))
     with pytest.raises(ParameterError, match=r"size takes 512x512, 1024x1024, not 640x480\. Others silently become"):
         hand().run(_submitting.submit(account, replace(CAT, size="640x480"), Order()))
+    untaken = replace(image, rules=lambda request: {"size": Rule(taken=False)})
+    loose = replace(account, family=replace(account.family, operations=(untaken,)))
+    assert _planning.plan(loose, replace(CAT, size="640x480"), lenient=True).request == CAT
     fed = hand(reply(ACCEPTED))
     job = fed.run(_submitting.submit(account, replace(CAT, seed=7), Order()))
     assert [(notice.code, notice.field) for notice in job.warnings] == [("notice", "seed")]

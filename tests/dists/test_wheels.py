@@ -172,7 +172,7 @@ def test_pictures_on_disk_without_the_sources(family: Place) -> None:
     """The sandbox runs beside the sources, the command in the fresh environment: they meet over HTTP alone."""
     told = run(
         *(sys.executable, "-m", "ai302_core", "sandbox", "--", family.environment / "bin/gen302"),
-        *("run", "a paper lantern over a canal", "-o", "pictures", "--json"),
+        *("run", "a paper lantern over a canal", "-p", "midjourney", "-o", "pictures", "--json"),
         cwd=family.work,
     )
     outcome = json.loads(told.stdout.splitlines()[-1])

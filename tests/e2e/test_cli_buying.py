@@ -22,6 +22,12 @@ COMMAND = [sys.executable, "-m", "ai302_core"]
 Gen302 = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.fixture(autouse=True)
+def one_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several are installed; these tests speak of one."""
+    monkeypatch.setenv("GEN302_DEFAULT", "midjourney")
+
+
 @pytest.fixture
 def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSandbox]:
     """A fast one that every command of the test uses."""
@@ -328,6 +334,7 @@ def test_a_polite_kill_in_the_background_of_a_script_loses_no_receipt(slow: Runn
 def test_gateways_change_by_configuration_alone(gen302: Gen302, gateway: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with serve(speed=200, gateway=gateway) as running:
         monkeypatch.setenv("MY_KEY", running.key)
+        monkeypatch.delenv("GEN302_DEFAULT")
         Path("gen302.toml").write_text(
             f'[providers.hero]\nfamily = "midjourney"\ngateway = "{gateway}"\nbase_url = "{running.url}"\n'
             'api_key_env = "MY_KEY"\npoll = { initial = 0.1 }\n'

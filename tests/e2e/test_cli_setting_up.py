@@ -95,7 +95,7 @@ def test_providers_say_where_each_goes_and_what_keeps_it_from_there(
 ) -> None:
     configured()
     monkeypatch.setenv("AI302_API_KEY", "sk-secret")
-    hero, relay = lines(told("providers", "--json")[0])
+    hero, relay = lines(told("providers", "--json")[0])[:2]
     assert (hero["name"], hero["base_url"], hero["key"], hero["default"]) == (
         "hero",
         "https://api.302.ai",

@@ -112,7 +112,8 @@ def adopt(account: Account, remote_id: str, operation_name: str | None) -> Flow[
 
 def _adopting(account: Account, name: str | None) -> Any:
     if name is None:
-        return account.family.operations[0]
+        every = account.family.operations
+        return next((entry for entry in every if entry.poll is not None), every[0])
     operation = account.operation(name)
     if operation is None:
         names = [entry.name for entry in account.family.operations]

@@ -64,6 +64,7 @@ def _accepted(account: Account, made: Plan, job: Job, answer: Reply, now: dateti
         job,
         status=Status.SUCCEEDED if done else early if early and not early.settled else Status.QUEUED,
         remote_id=remote_id,
+        progress=1.0 if done else None,
         answered=job.remote_id is not None,
         request_id=_reading.request_id(answer),
         billed="yes",

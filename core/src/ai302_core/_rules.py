@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from .errors import ParameterError
@@ -38,7 +38,7 @@ def obeying(
 
 
 def _without(request: Request, name: str) -> Request:
-    empty: Any = () if isinstance(getattr(request, name), tuple) else None
+    empty = next(item.default for item in fields(request) if item.name == name)
     return replace(request, **{name: empty})
 
 

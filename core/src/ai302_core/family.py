@@ -128,7 +128,7 @@ class Operation:
     request: type[Request]
     submit: Endpoint
     body: Body = _member(default_factory=dict)
-    models: tuple[str, ...] = ()
+    models: Sequence[str] = ()
     route: Callable[[Any], Mapping[str, str]] | None = None
     job_id: tuple[str, ...] = ("id",)
     poll: Endpoint | None = None

@@ -1,0 +1,109 @@
+"""302.AI's unified image doors as a family of ai302-core: about a hundred models behind one request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ai302_core.family import (
+    REFUSED_302AI,
+    Family,
+    Gateway,
+    ImageRequest,
+    Operation,
+    States,
+    Times,
+    get,
+    hookimpl,
+    image,
+    post,
+)
+
+from . import bodies
+from .catalogue import MODELS, V1_ONLY, Later
+
+if TYPE_CHECKING:
+    from ai302_core.sandbox import Emulation
+
+__all__: list[str] = []
+
+# Where pictures are in vendors' own replies, should the doors' own member be missing (wire/302ai.md 3.1, 3.4 and 6,
+# 2026-11-21): self-hosted records, OpenAI's shape, queues.
+_VENDORS = ("output[]", "output", "images[].url", "images[]", "data[].url", "image.url", "image_url", "url")
+
+# Words of a refusal over the content; none is documented, these are the vendors' usual ones.
+_REJECTED = (
+    r"content.?(policy|filter|moderation)|moderation|safety (system|filter)|sensitive|nsfw|prohibited|not allowed by",
+    r"敏感|违规|违禁|审核",
+)
+# In the order of wire/302ai.md 11.3 (2026-11-21); an error may be an object or a text.
+_REASONS = ("error.error", "error.message", "error", "raw_response.output.message", "message", "fail_reason")
+
+_V1 = Operation(
+    "image-v1",
+    request=ImageRequest,
+    # Served there alone; "v1/…" in front of any other name asks for this door.
+    models=Later(lambda: ("v1/*", *V1_ONLY)),
+    submit=post("/302/image/generate"),
+    body=bodies.v1,
+    # (wire/302ai.md 3.1, 2026-11-21) The answer is the picture. `data.id` names no task anybody could look at.
+    job_id=(),
+    states=(
+        States(at="data.status", failed=("fail*", "error", "cancel*")),
+        States(at="data.error", failed=("?*",)),
+        States(at="error", failed=("?*",)),
+    ),
+    assets=(image("image_urls[]", "image_url", *(f"data.{path}" for path in _VENDORS)),),
+    failure=(*(f"data.{path}" for path in _REASONS), *_REASONS),
+    rejected=_REJECTED,
+    said=bodies.said,
+    rules=bodies.v1_rules,
+)
+_V2 = Operation(
+    "image",
+    request=ImageRequest,
+    # Asynchronous: the edge cuts slow synchronous calls at about 100 s (wire/302ai.md 1.7, 2026-11-21).
+    submit=post("/302/v2/image/generate", query={"run_async": "true"}),
+    body=bodies.v2,
+    job_id=("task_id",),
+    poll=get("/302/v2/image/fetch/{job_id}"),
+    states=(
+        # (wire/302ai.md 1.5, 2026-11-21); the last row is for an answer that is the picture and says no more.
+        States(
+            at="status",
+            queued=("pending", "queue*"),
+            running=("processing",),
+            succeeded=("completed", "succe*"),
+            failed=("fail*", "error"),
+        ),
+        States(at="image_url", succeeded=("http*",)),
+    ),
+    assets=(image("image_urls[]", "image_url", *(f"raw_response.{path}" for path in _VENDORS)),),
+    failure=_REASONS,
+    rejected=_REJECTED,
+    said=bodies.said,
+    rules=bodies.v2_rules,
+    times=Times(submitted="created_at", started="started_at", finished="completed_at"),
+    usual=(3.0, 40.0),
+)
+_FAMILY = Family(
+    "unified_image",
+    api=1,
+    base_url="https://api.302.ai",
+    operations=(_V1, _V2),
+    gateways=(Gateway("302ai", base_url="https://api.302.ai", refused=(REFUSED_302AI,)),),
+    models=MODELS,
+)
+
+
+@hookimpl
+def ai302_family() -> Family:
+    """The record of the unified image doors."""
+    return _FAMILY
+
+
+@hookimpl
+def ai302_sandbox() -> Emulation:
+    """What the local sandbox answers for them."""
+    from ._sandbox import emulation
+
+    return emulation()
