@@ -38,7 +38,7 @@ def obeying(
 
 
 def _without(request: Request, name: str) -> Request:
-    empty = next(item.default for item in fields(request) if item.name == name)
+    empty: Any = next(item.default for item in fields(request) if item.name == name)
     return replace(request, **{name: empty})
 
 
