@@ -105,7 +105,7 @@ def test_providers_say_where_each_goes_and_what_keeps_it_from_there(
     assert (relay["default"], relay["key"]) == (False, None)
     assert "RELAY_KEY" in relay["problem"]
     out, _ = told("providers")
-    assert "poster is hero" in out
+    assert "poster is hero, then relay" in out
     assert "sk-secret" not in out
 
 
@@ -150,7 +150,7 @@ def test_doctor_survives_a_plugin_that_ends_python(tmp_path: Path) -> None:
     assert "ends Python" in done.stdout
 
 
-def test_doctor_looks_without_key_or_money(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_looks_without_money(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     with serve() as sandbox:
         configured(sandbox.url + "/mj-fast/")
         monkeypatch.setenv("AI302_API_KEY", sandbox.key)
@@ -165,8 +165,27 @@ def test_doctor_looks_without_key_or_money(told: Told, monkeypatch: pytest.Monke
         assert (checks["hero"]["exit"], checks["relay"]["exit"]) == (0, 2)
         assert "RELAY_KEY" in checks["relay"]["error"]["message"]
         assert sandbox.key not in out + err + json.dumps(checks)
-        assert all("***" not in str(seen.headers.values()) for seen in sandbox.requests), "no key was sent"
+        assert "balance 1000 PTC" in out
+        assert checks["hero"]["balance"] == {"amount": "1000", "unit": "PTC"}
+        keyed = {seen.path for seen in sandbox.requests if "***" in str(seen.headers.values())}
+        assert keyed == {"/dashboard/balance"}, "a key was sent to ask for the balance and for nothing else"
+        for kind in ("not_allowed", "expired", "html", "drop"):
+            sandbox.fault("balance", kind)
+            out, err = told("doctor", "hero")
+            assert ("balance unknown" in out, "All well." in err) == (True, True)
         assert sandbox.paid == 0
+
+
+def test_models(told: Told) -> None:
+    configured()
+    rows = lines(told("models", "--json")[0])
+    assert {row["family"] for row in rows} == {"midjourney"}
+    assert {"v7", "niji-6"} <= {row["name"] for row in rows}
+    assert "v7" in told("models", "-p", "relay", "--task", "image")[0]
+    assert told("models", "--task", "smell")[0] == ""
+    assert "'heroo' (did you mean 'hero'?)" in told("models", "-p", "heroo", expect=2)[1]
+    Path("gen302.toml").write_text('[providers.a]\nfamily = "midjourney"\n[providers.b]\nfamily = "midjourney"\n')
+    assert "v7" in told("models")[0]  # two providers and no default: whose models may be used is known all the same
 
 
 def test_sandbox_runs_a_command_in_it_and_hands_on_its_exit_code() -> None:

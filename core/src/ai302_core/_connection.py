@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeVar
@@ -133,9 +134,30 @@ class Connection:
                 raise
             return self.account(next(iter(self.settings.providers)))
 
-    def models(self, task: str | None) -> tuple[Model, ...]:
-        """The catalogue of the default family."""
-        return tuple(model for model in self.default().family.models if task is None or model.task == task)
+    def models(self, task: str | None) -> list[tuple[str, Model]]:
+        """(family, model) of the catalogues of whoever serves: the provider named, or those of every default."""
+        families: dict[str, Family] = {}
+        for kind in (None, "image", "video"):
+            with suppress(ConfigError):
+                for member in self._members(kind).values():
+                    if isinstance(member, Account):
+                        families.setdefault(member.family.name, member.family)
+        if not families:
+            families = {account.family.name: account.family for account in self._every()}
+        return [
+            (name, model)
+            for name, family in families.items()
+            for model in family.models
+            if task is None or model.task == task
+        ]
+
+    def _every(self) -> list[Account]:
+        """Whoever is configured, else every installed family. Raises ConfigError when there is nobody."""
+        if self.name is not None:
+            return [self.default()]
+        names = list(self.settings.providers) or list(dict.fromkeys(self._installed))
+        found = [member for member in map(self._member, names) if isinstance(member, Account)]
+        return found or [self.default()]
 
     def found(self, ref: str) -> Job:
         """The one job `ref` names. Raises ParameterError for none or several, LedgerError."""

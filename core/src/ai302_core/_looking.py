@@ -218,6 +218,7 @@ def read(account: Account, operation: Operation, job: Job, document: object, sta
         started_at=(times and _reading.moment(document, times.started)) or job.started_at,
         finished_at=((times and _reading.moment(document, times.finished)) or now) if found.settled else None,
         assets=files,
+        cost_request_ids=_reading.cost_request_ids(document, account.gateway.dashboard) or job.cost_request_ids,
         raw=document,
     )
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -24,8 +25,9 @@ from .errors import (
     RateLimitError,
     ServerError,
 )
-from .family import AssetAt, Refused, States
+from .family import AssetAt, Dashboard, Refused, States
 from .jobs import Status
+from .money import Money
 
 _STATES = ("queued", "running", "input_required", "succeeded", "failed", "canceled")
 _BY_KIND: dict[str, type[ApiError]] = {
@@ -146,6 +148,27 @@ def likely_cause(reply: Reply) -> str:
 def request_id(reply: Reply) -> str | None:
     """302.AI's name of the billed request (wire/302ai.md 1.2, 2026-11-21), or None."""
     return _paths.scalar(reply.headers.get("request-id") or reply.headers.get("x-request-id"))
+
+
+def cost_request_ids(document: Any, dashboard: Dashboard | None) -> tuple[str, ...]:
+    """The requests a task was billed under: a text with commas, a list, or null (wire/302ai.md 8, 2026-11-21)."""
+    for path in dashboard.request_ids if dashboard is not None else ():
+        listed = [_paths.scalar(value) for value in _paths.values(document, f"{path}[]")]
+        texts = listed or [_paths.scalar(value) for value in _paths.values(document, path)]
+        found = [part.strip() for text in texts if text for part in text.split(",") if part.strip()]
+        if found:
+            return tuple(dict.fromkeys(found))
+    return ()
+
+
+def money(document: Any, paths: Iterable[str], unit: str) -> Money | None:
+    """An amount, as number or text; None for anything else: unknown is never 0."""
+    text = _paths.first_scalar(document, paths)
+    try:
+        amount = Decimal(text or "")
+    except InvalidOperation:
+        return None
+    return Money(amount, unit) if amount.is_finite() and abs(amount) < 10**12 else None
 
 
 def retry_after(reply: Reply, now: datetime) -> float | None:

@@ -71,6 +71,7 @@ def _accepted(account: Account, made: Plan, job: Job, answer: Reply, now: dateti
         submitted_at=job.submitted_at or now,
         finished_at=now if done else None,
         assets=files if done else (),
+        cost_request_ids=_reading.cost_request_ids(document, account.gateway.dashboard),
         message="",
         raw=document,
     )

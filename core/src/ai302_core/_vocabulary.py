@@ -236,6 +236,43 @@ UPLOAD_302AI = Upload(
 
 
 @dataclass(frozen=True, kw_only=True)
+class Dashboard:
+    """Where a gateway tells what it took and what is left: free calls, late and best effort.
+
+    record       what one request cost; `{request_id}` in its path
+    cost         paths of that amount
+    request_ids  paths, in a task's document, of the requests it was billed under: a text with commas, a list, or null
+    balance      what is left on the account, for a key that may see it
+    left         paths of that amount
+    unit         of both
+    auth         the header that carries the key there
+    refused      its own envelopes, inside HTTP 200 too
+    """
+
+    record: Endpoint
+    cost: tuple[str, ...]
+    balance: Endpoint
+    left: tuple[str, ...]
+    request_ids: tuple[str, ...] = ()
+    unit: str = "PTC"
+    auth: str = "Authorization: Bearer {key}"
+    refused: tuple[Refused, ...] = ()
+
+
+DASHBOARD_302AI = Dashboard(
+    # (wire/302ai.md 8 and 1.2, 2026-11-21) One scheme for the key, whatever a family's own doors want.
+    record=get("/dashboard/record/{request_id}"),
+    cost=("data.cost", "cost"),
+    request_ids=("ai302_cost_request_ids", "data.ai302_cost_request_ids"),
+    balance=get("/dashboard/balance"),
+    left=("data.balance", "balance"),
+    # (wire/302ai.md 1.6, 2026-11-21) Inside HTTP 200: a disabled key, and one without the manage permission.
+    refused=(Refused(at=("code",), accepted=(0, 200), kinds={-1: "auth", 403: "auth"}), REFUSED_302AI),
+)
+"""302.AI's account and cost records, the same for every family on its hosts."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gateway:
     """A compatible service's differences.
 
@@ -247,6 +284,7 @@ class Gateway:
     unread    fields of requests that it does not take
     refused   its own error envelopes, asked before the family's
     upload    where a file becomes a public link, or None: then links must be given where only links are taken
+    dashboard where it tells costs and the balance, or None
     """
 
     name: str = _member(kw_only=False)
@@ -258,3 +296,4 @@ class Gateway:
     unread: tuple[str, ...] = ()
     refused: tuple[Refused, ...] = ()
     upload: Upload | None = None
+    dashboard: Dashboard | None = None

@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from . import _acting, _flows, _many, _outcomes, _routing, downloads
+from . import _acting, _costs, _flows, _many, _outcomes, _routing, downloads
 from ._connection import Connection
 from ._looking import OnUpdate
 from ._submitting import Order
 from .assets import Asset
-from .jobs import Job, Model, Outcome, Preview, Result, Status
+from .jobs import Cost, Job, Model, Outcome, Preview, Result, Status
 from .providers import Config, Target, path_text
 from .requests import Request
 
@@ -175,7 +175,12 @@ class AsyncProvider:
 
     async def models(self, task: str | None = None) -> tuple[Model, ...]:
         """See `Provider.models`."""
-        return await to_thread(self._connection.models, task)
+        return tuple(model for _, model in await to_thread(self._connection.models, task))
+
+    async def cost(self, job: Job) -> Cost:
+        """See `Provider.cost`."""
+        account = await to_thread(self._connection.owning, job)
+        return (await self._connection.async_driver(account).run(_costs.known(account, job))).cost
 
     async def job(self, ref: str) -> Job:
         """See `Provider.job`."""

@@ -15,9 +15,11 @@ import pluggy
 
 from ._steps import Call, Flow, Load, Now, Picture, Reply, Send
 from ._vocabulary import (
+    DASHBOARD_302AI,
     REFUSED_302AI,
     UPLOAD_302AI,
     AssetAt,
+    Dashboard,
     Endpoint,
     Field,
     Gateway,
@@ -41,6 +43,7 @@ from .jobs import Action, Job, Model, Notice, Status
 from .requests import ActionRequest, ImageRequest, Request, VideoRequest
 
 __all__ = [
+    "DASHBOARD_302AI",
     "REFUSED_302AI",
     "UPLOAD_302AI",
     "Action",
@@ -48,6 +51,7 @@ __all__ = [
     "Asset",
     "AssetAt",
     "Call",
+    "Dashboard",
     "Endpoint",
     "Family",
     "Field",
@@ -170,7 +174,9 @@ class Family:
     api: int
     base_url: str
     operations: tuple[Operation, ...]
-    gateways: tuple[Gateway, ...] = (Gateway("302ai", refused=(REFUSED_302AI,), upload=UPLOAD_302AI),)
+    gateways: tuple[Gateway, ...] = (
+        Gateway("302ai", refused=(REFUSED_302AI,), upload=UPLOAD_302AI, dashboard=DASHBOARD_302AI),
+    )
     models: Sequence[Model] = ()
 
     def operation(self, name: str) -> Operation | None:

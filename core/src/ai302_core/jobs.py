@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from typing import Any, Literal
 from ._vocabulary import Rule
 from .assets import Asset, from_iso, to_iso
 from .errors import Ai302Error, Billed
+from .money import UNKNOWN, Cost, Money
 from .requests import Request
 
 __all__ = ["Action", "Cost", "Job", "Model", "Money", "Notice", "Outcome", "Preview", "Result", "Status"]
@@ -89,7 +89,8 @@ class Job:
     key          the caller's name for the intention, or None
     attempt      1, or more after `again=True`
     remote_id    the service's name of the task, or None while unknown
-    request_id   the service's name of the billed request, or None
+    request_id   the service's name of the submit's request, or None; `cost_request_ids`: of those it billed, if it says
+    cost         what is known of it; `Provider.cost` asks
     route        what chose the endpoint, for later looks
     request      what was asked, pictures given as files reduced to MediaRef; None for an adopted job
     parent       the id of the job whose action was pressed, or None
@@ -111,6 +112,8 @@ class Job:
     attempt: int = 1
     remote_id: str | None = None
     request_id: str | None = None
+    cost_request_ids: tuple[str, ...] = ()
+    cost: Cost = UNKNOWN
     gateway: str = ""
     base_url: str = ""
     route: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -152,7 +155,7 @@ class Job:
             value = getattr(self, item.name)
             if item.name == "raw" and value is None:
                 continue
-            if item.name != "raw" and (value is None or value is False or value in ((), {}, "")):
+            if item.name != "raw" and (value is None or value is False or value in ((), {}, "", UNKNOWN)):
                 continue
             document[item.name] = _ENCODE.get(item.name, _plain)(value)
         return document
@@ -192,6 +195,7 @@ def _action_json(action: Action) -> dict[str, Any]:
 _ENCODE: dict[str, Callable[[Any], Any]] = {
     "status": str,
     "request": lambda value: value.to_json(),
+    "cost": lambda value: value.to_json(),
     "warnings": lambda value: [vars(notice) for notice in value],
     "actions": lambda value: [_action_json(action) for action in value],
     "assets": lambda value: [asset.to_json() for asset in value],
@@ -201,6 +205,8 @@ _ENCODE: dict[str, Callable[[Any], Any]] = {
 _DECODE: dict[str, Callable[[Any], Any]] = {
     "status": Status,
     "request": Request.from_json,
+    "cost": Cost.from_json,
+    "cost_request_ids": tuple,
     "warnings": lambda value: tuple(Notice(**entry) for entry in value),
     "actions": lambda value: tuple(Action(**{**entry, "needs": tuple(entry.get("needs", ()))}) for entry in value),
     "assets": lambda value: tuple(Asset.from_json(entry) for entry in value),
@@ -281,26 +287,6 @@ class Model:
     default: bool = False
     source: str = ""
     parameters: Mapping[str, Rule] = field(default_factory=dict, hash=False)
-
-
-@dataclass(frozen=True)
-class Money:
-    """An amount in one unit; units are never added."""
-
-    amount: Decimal
-    unit: str = "PTC"
-
-    def __str__(self) -> str:
-        return f"{self.amount} {self.unit}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """What a job costs; None is unknown, and unknown is never 0."""
-
-    quoted: Money | None = None
-    estimated: Money | None = None
-    observed: Money | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

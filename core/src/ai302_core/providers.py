@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from . import _acting, _flows, _many, _outcomes, _routing, downloads
+from . import _acting, _costs, _flows, _many, _outcomes, _routing, downloads
 from ._accounts import Account
 from ._connection import Connection
 from ._looking import OnUpdate
 from ._submitting import Order
 from .assets import Asset
-from .jobs import Job, Model, Outcome, Preview, Result, Status
+from .jobs import Cost, Job, Model, Outcome, Preview, Result, Status
 from .requests import Request
 
 __all__ = ["OnUpdate", "Provider", "connect"]
@@ -229,8 +229,17 @@ class Provider:
         return self._connection.driver(_routing.leader(members)).run(flow)
 
     def models(self, task: str | None = None) -> tuple[Model, ...]:
-        """The family's catalogue; it guides and never gates."""
-        return self._connection.models(task)
+        """What the families in use know of, of one task ("image", "video") or all; it guides and never gates."""
+        return tuple(model for _, model in self._connection.models(task))
+
+    def cost(self, job: Job) -> Cost:
+        """What the job cost, asked of the service's own record if it is not known yet: free, late, best effort.
+
+        What the record says is kept in the ledger. What nobody knows stays None, never 0.
+        Raises ConfigError, LedgerError.
+        """
+        account = self._connection.owning(job)
+        return self._connection.driver(account).run(_costs.known(account, job)).cost
 
     def job(self, ref: str) -> Job:
         """A job of the ledger by id, last letters, "last", key, task id or saved file. Raises ParameterError."""

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from ai302_core.errors import BudgetExceeded, KeyConflict
 from ai302_core.jobs import Job, Status
 from ai302_core.ledger import Claim, Intent, Limits
+from ai302_core.money import UNKNOWN
 
 from . import rows as _rows
 from .owners import Owners
@@ -152,6 +153,8 @@ def record(db: sqlite3.Connection, job: Job, reply: bytes) -> Job:
         if job.remote_id is None and remote_id is not None:
             # A snapshot from before the receipt must not lose the name of what was paid.
             job = replace(job, remote_id=_rows.job_of(document).remote_id)
+        if job.status.settled and job.cost == UNKNOWN and '"cost":' in document:
+            job = replace(job, cost=_rows.job_of(document).cost)  # nor one from before its cost was asked for
         changes = _rows.columns(job)
         if job.status is not Status.SUBMITTING:
             changes["owner"] = None

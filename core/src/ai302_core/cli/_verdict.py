@@ -83,7 +83,7 @@ def document(
         "job": None if job is None else replace(job, raw=None).to_dict(),
         "files": [str(path) for path in files],
         "warnings": [] if job is None else [vars(notice) for notice in job.warnings],
-        "cost": None,
+        "cost": None if job is None else job.cost.to_json() or None,
         "error": None if error is None else failure(error),
         **more,
         "exit": code,

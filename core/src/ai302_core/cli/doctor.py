@@ -1,4 +1,4 @@
-"""The verb doctor: what is configured and what answers. Nothing here costs money, and no key is sent or shown."""
+"""The verb doctor: what is configured and what answers. Nothing here costs money, and no key is shown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from ai302_core import _clock, _reading, registry
+from ai302_core import _clock, _costs, _reading, registry
 from ai302_core._steps import Call, Reply
 from ai302_core.errors import Ai302Error, ConfigError, PluginError
 from ai302_core.jobs import Status
@@ -52,7 +52,8 @@ def perform(verb: str, arguments: Sequence[str]) -> int:
 def _parser() -> Parser:
     parser = Parser(
         "doctor",
-        "What is configured, what answers, and what to do next. Free: nothing is bought, no key is sent.",
+        "What is configured, what answers, and what to do next. Free: nothing is bought. A key is sent to its own "
+        "service alone, to ask for the balance.",
         ("gen302 doctor", "gen302 doctor hero relay", "gen302 doctor --json"),
     )
     parser.add_argument("providers", metavar="PROVIDER", nargs="*", help="all unless named")
@@ -156,6 +157,7 @@ def _provider(session: Session, name: str) -> Finding:
         lines.append(f"key from {account.key.source}")
         data["key"] = account.key.source
         lines.append(_answers(session, account))
+        lines.append(_balance(session, account, data))
     except Ai302Error as problem:
         return Finding(name, lines, problem, data)
     return Finding(name, lines, data=data)
@@ -200,6 +202,13 @@ def _answers(session: Session, account: Account) -> str:
     reply = transport.send(Call("GET", f"{account.base_url}/"))
     seconds = (_clock.now() - start).total_seconds()
     return f"answers in {seconds:.1f} s with HTTP {reply.status}{_page(reply)}"
+
+
+def _balance(session: Session, account: Account, data: dict[str, Any]) -> str:
+    """What is left, where the key may see it; a free look at the account's own address."""
+    left, why = session.connection.driver(account).run(_costs.balance(account))
+    data["balance"] = None if left is None else left.to_json()
+    return f"balance {left}" if left is not None else f"balance unknown: {why}"
 
 
 def _page(reply: Reply) -> str:

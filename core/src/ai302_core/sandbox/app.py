@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ai302_core.errors import ParameterError
 
+from .dashboard import ACCOUNT
 from .disguises import disguised
 from .faults import Fault, FaultBook
 from .files import FILES
@@ -27,6 +28,7 @@ from .world import Seen, World
 
 __all__ = ["TRANSPORT", "application", "served"]
 
+REQUEST_ID = "ai302.request_id"
 TRANSPORT = "ai302.transport"
 """The ASGI extension through which a fault reaches the connection itself."""
 
@@ -38,7 +40,7 @@ _LOG = logging.getLogger("ai302_core.sandbox")
 
 def served(world: World) -> tuple[Route, ...]:
     """Every route of a world: its families', then those all of 302.AI's families share."""
-    return (*(route for emulation in world.emulations for route in emulation.routes), *UPLOADS, *FILES)
+    return (*(route for emulation in world.emulations for route in emulation.routes), *UPLOADS, *ACCOUNT, *FILES)
 
 
 def application(world: World, book: FaultBook) -> ASGIApp:
@@ -51,7 +53,8 @@ def application(world: World, book: FaultBook) -> ASGIApp:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"request-id", world.request_id().encode())]
+                name = scope.get(REQUEST_ID) or world.request_id()
+                message["headers"] = [*message["headers"], (b"request-id", name.encode())]
             await send(message)
 
         try:
@@ -73,6 +76,7 @@ class _Endpoint:
         request = Request(scope, receive)
         body = await request.body()
         with self.world.lock:
+            scope[REQUEST_ID] = self.world.request_id()
             fault = self.book.take(self.route, request.method, request.url.path)
             if fault is None or fault.kind != "drop-before":
                 answer = self._answered(_incoming(request, body, fault))

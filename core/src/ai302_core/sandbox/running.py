@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ai302_core.errors import ConfigError
 
+from .dashboard import ACCOUNT
 from .faults import Fault, FaultBook, read_faults
 from .uploads import UPLOADS
 from .vocabulary import Emulation
@@ -184,7 +185,7 @@ def serve(
         gateway=gateway,
         options=options,
     )
-    book = FaultBook((*(route for emulation in emulations for route in emulation.routes), *UPLOADS))
+    book = FaultBook((*(route for emulation in emulations for route in emulation.routes), *UPLOADS, *ACCOUNT))
     entries = read_faults(faults) if isinstance(faults, (str, PathLike)) else list(faults or ())
     sandbox = RunningSandbox(world, book, port, skipped)
     try:

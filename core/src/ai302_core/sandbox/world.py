@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,7 +17,7 @@ from ai302_core.errors import ParameterError
 
 from .vocabulary import Emulation
 
-__all__ = ["Seen", "Stored", "Task", "World"]
+__all__ = ["Charge", "Seen", "Stored", "Task", "World"]
 
 FIRST_ID = 1_795_219_200_000
 """The fake clock of a seeded world's ids begins here (ms), so that the same calls get the same ids."""
@@ -73,6 +73,15 @@ class Stored:
 AnyTask = TypeVar("AnyTask", bound=Task)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Charge:
+    """What one request took: PTC, and the model or operation it paid for; `at` on the sandbox's clock."""
+
+    cost: Decimal = Decimal(0)
+    model: str = ""
+    at: float = 0.0
+
+
 class World:
     """The state behind one server. Handlers get it; every call is made under its lock.
 
@@ -102,6 +111,8 @@ class World:
         self.lock = threading.RLock()
         self.tasks: dict[str, Task] = {}
         self.paid: Counter[tuple[str, str]] = Counter()
+        self.charges: dict[str, Charge] = {}
+        self._answering = ""
         self.seen: deque[Seen] = deque(maxlen=20_000)
         self.uploads = 0
         self.leaks = 0
@@ -153,8 +164,9 @@ class World:
         return _uuid(self._random)
 
     def request_id(self) -> str:
-        """A new UUID for one answer."""
-        return _uuid(self._request_ids)
+        """A new UUID for one answer; what its handler takes is charged under it."""
+        self._answering = _uuid(self._request_ids)
+        return self._answering
 
     # -- tasks and money -------------------------------------------------------------------------------------------
 
@@ -167,9 +179,17 @@ class World:
         """Whether the balance covers one more call of that row of the price list."""
         return self.balance >= self.price(family, row)
 
-    def accept(self, task: Task, row: str | None = None) -> None:
-        """Keep a task and take its price, of the price list's row `row` or its operation's: one paid submit."""
-        self.balance -= self.price(task.family, row or task.operation)
+    def accept(self, task: Task, row: str | None = None, *, cost_ids: Sequence[str] = ()) -> None:
+        """Keep a task and take its price, of the price list's row `row` or its operation's: one paid submit.
+
+        cost_ids  what it is charged under, the first of them, instead of the id of this answer
+        """
+        price = self.price(task.family, row or task.operation)
+        self.balance -= price
+        model = row or task.operation
+        for name in (self._answering, *cost_ids):
+            self.charges[name] = Charge(model=model, at=self.now())
+        self.charges[[*cost_ids, self._answering][0]] = Charge(cost=price, model=model, at=self.now())
         self.paid[task.family, task.operation] += 1
         task.paid = True
         self.keep(task)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ai302_core.family import (
+    DASHBOARD_302AI,
     REFUSED_302AI,
     Family,
     Gateway,
@@ -130,6 +131,7 @@ _FAMILY = Family(
             values={"speed": {"": "mj", "relax": "mj-relax", "turbo": "mj-turbo"}},
             lacks=("many",),
             refused=(REFUSED_302AI,),
+            dashboard=DASHBOARD_302AI,
         ),
         # Bearer; the speed precedes /mj; no route to cancel; unless its operator switches callbacks on, it removes the
         # address and nobody calls (wire/midjourney.md 8.2, 2026-11-21).
