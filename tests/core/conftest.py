@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 
 from ai302_core import _sqlite
 from ai302_core._accounts import Account
-from ai302_core._files import media
+from ai302_core._files import keeping, media
 from ai302_core._steps import Alone, Call, Flow, Load, NewId, Now, Paid, Record, Reply, Save, Send, Sleep
 from ai302_core.errors import TransportError
 from ai302_core.family import (
@@ -89,7 +89,9 @@ class Hand:
                     answer = problem
                 receipt = step.receipt(answer, self.now)
                 if receipt.job is not None:
-                    self.ledger.write(receipt.job, receipt.reply)
+                    job = keeping.kept(self.ledger.results, receipt.job, receipt.files)
+                    self.ledger.write(job, receipt.reply)
+                    receipt = replace(receipt, job=job)
                 return receipt
             case Sleep():
                 if step.seconds:

@@ -26,8 +26,8 @@ FLOORS = {
     DATA: "errors assets requests money jobs family ledger hookspecs _vocabulary _steps _paths _links _policies",
     FILES: "_files",  # what flows have done with files: no network, no clock
     DECISIONS: """
-        _accounts _reading _rules _multipart _wire _giving _planning _additions _uploading _receipts _looking _costs
-        _submitting _routing _acting _outcomes _following _flows downloads
+        _accounts _inline _reading _rules _multipart _wire _giving _planning _additions _uploading _receipts
+        _trouble _looking _costs _submitting _routing _acting _outcomes _following _flows downloads
     """,
     PERFORMERS: "_clock _bodies _turns _http _addresses _diagnosis _drivers config _config registry _plugins _sqlite",
     PROVIDERS: "_connection _many providers async_providers",

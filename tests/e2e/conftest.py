@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import inspect
 import logging
+import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -113,6 +116,27 @@ class Shop:
     def pictures(self) -> list[Path]:
         """The saved files without their sidecars."""
         return sorted(path for path in self.folder.rglob("*") if path.suffix in (".png", ".mp4", ".txt"))
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Installs a family of one module, for this process and those it starts."""
+
+    def installed(name: str, source: str) -> None:
+        folder = tmp_path / f"site-{name}"
+        info = folder / f"{name}_family-1.0.dist-info"
+        info.mkdir(parents=True)
+        (folder / f"{name}_family.py").write_text(source, encoding="utf-8")
+        metadata = f"Metadata-Version: 2.1\nName: {name}-family\nVersion: 1.0\n"
+        (info / "METADATA").write_text(metadata, encoding="utf-8")
+        entry = f"[ai302_core.families]\n{name} = {name}_family\n"
+        (info / "entry_points.txt").write_text(entry, encoding="utf-8")
+        monkeypatch.syspath_prepend(folder)
+        monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+        monkeypatch.delitem(sys.modules, f"{name}_family", raising=False)
+        importlib.invalidate_caches()
+
+    return installed
 
 
 @pytest.fixture(params=["sync", "async"])

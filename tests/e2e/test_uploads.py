@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import subprocess
 import sys
@@ -70,19 +69,8 @@ def ai302_sandbox():
 
 
 @pytest.fixture(autouse=True)
-def frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The family, installed for this process and those it starts."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    (folder / "frames_family.py").write_text(FRAMES, encoding="utf-8")
-    info = folder / "frames_family-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: frames-family\nVersion: 1.0\n", encoding="utf-8")
-    (info / "entry_points.txt").write_text("[ai302_core.families]\nframes = frames_family\n", encoding="utf-8")
-    monkeypatch.syspath_prepend(folder)
-    monkeypatch.setenv("PYTHONPATH", str(folder))
-    sys.modules.pop("frames_family", None)
-    importlib.invalidate_caches()
+def frames(install: Callable[[str, str], None]) -> None:
+    install("frames", FRAMES)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ai302_midjourney
-from ai302_core import _looking, _outcomes, _planning, _reading, _receipts
+from ai302_core import _looking, _outcomes, _planning, _reading, _receipts, _trouble
 from ai302_core._accounts import Account
 from ai302_core._steps import Reply
 from ai302_core.errors import JobFailed, JobRejected
@@ -378,7 +378,7 @@ def test_a_discord_link_keeps_its_query_and_tells_when_it_dies() -> None:
 def test_an_unknown_task(status: int, body: bytes, missing: bool) -> None:
     known = FAMILY.operation("imagine")
     assert known is not None
-    trouble = _looking._unreadable(account("new-api"), known, Reply(status, {}, body), NOW)
+    trouble = _trouble.unreadable(account("new-api"), known, Reply(status, {}, body), NOW)
     assert (trouble is not None and trouble.missing) == missing
 
 

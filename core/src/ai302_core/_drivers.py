@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from . import _clock, _http, _turns
-from ._files import media
+from ._files import keeping, media
 from ._steps import Alone, Flow, Load, NewId, Now, Paid, Receipt, Record, Reply, Save, Send, Sleep, Step, Stream
 from .errors import LedgerError, TransportError
 from .jobs import Job
@@ -171,6 +171,9 @@ class SyncDriver:
         receipt = step.receipt(answer, _clock.now())
         if receipt.job is None:
             return receipt
+        if receipt.files:  # first the bytes, then the job that owns them
+            receipt = replace(receipt, job=keeping.kept(self.ledger.results, receipt.job, receipt.files))
+        assert receipt.job is not None
         try:
             self.ledger.write(receipt.job, receipt.reply)
         except LedgerError as trouble:

@@ -2,46 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from . import _paths, _planning, _policies, _reading, _wire, downloads
+from . import _inline, _paths, _planning, _policies, _reading, _wire, downloads
 from ._accounts import Account
+from ._files import keeping
 from ._policies import GRACE, SPREAD
-from ._steps import Call, Flow, Now, Record, Reply, Send, Sleep
+from ._steps import Call, Flow, Now, Picture, Record, Reply, Send, Sleep
+from ._trouble import Trouble, unreadable
 from .assets import Asset
 from .errors import (
-    Ai302Error,
     JobTimeout,
-    NotFoundError,
     PluginError,
-    ReplyError,
     TransportError,
 )
 from .family import Operation
 from .jobs import Job, Notice, Result, Status
 
-_FATAL = ("auth", "balance", "invalid", "unsupported")
-_TRANSIENT = frozenset({408, 425, 429})
 OnUpdate = Callable[[Job], object]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trouble:
-    """Why a look saw nothing.
-
-    error    what to raise if it comes to that; the next look may see more
-    missing  the service does not know the task
-    fatal    looking again changes nothing: the caller must act
-    after    seconds the service asks to wait
-    """
-
-    error: Ai302Error
-    missing: bool = False
-    fatal: bool = False
-    after: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +35,7 @@ class Look:
 def current(job: Job) -> Flow[Job]:
     """The job as the ledger has it; a job unknown there, from another machine's JSON, is taken in."""
     stands = yield from Record(lambda ledger: ledger.job(job.id))
-    ahead = job.remote_id is not None or job.status is Status.UNCONFIRMED
+    ahead = job.remote_id is not None or job.status is Status.UNCONFIRMED or job.status.settled
     if stands is None or (stands.status is Status.SUBMITTING and stands.remote_id is None and ahead):
         # Unknown here, or its receipt could not be written when it came.
         stands = yield from Record(lambda ledger: ledger.write(job))
@@ -118,7 +98,7 @@ def _asked(account: Account, operation: Operation, call: Call) -> Flow[tuple[Rep
         problem.billed = "yes"
         return None, Trouble(error=problem)
     now = yield from Now()
-    trouble = _unreadable(account, operation, reply, now)
+    trouble = unreadable(account, operation, reply, now)
     return (None, trouble) if trouble else (reply, None)
 
 
@@ -133,40 +113,13 @@ def _look_at(account: Account, operation: Operation, job: Job) -> Flow[Look]:
     return (yield from _taken_in(account, operation, job, reply.document, reply, now))
 
 
-def _unreadable(account: Account, operation: Operation, reply: Reply, now: datetime) -> Trouble | None:
-    """The trouble with a reply that says nothing about a job; None when it does."""
-    name = f"{account.name} ({account.gateway.name})"
-    missing = reply.status in operation.missing or any(
-        re.search(pattern, reply.text[:2000]) for pattern in operation.missing_texts
-    )
-    empty = 200 <= reply.status < 300 and reply.body.strip() in (b"", b"null")
-    if missing or empty:
-        unknown = NotFoundError(
-            f"{name} does not know this task (HTTP {reply.status}).",
-            status_code=reply.status,
-            billed="unknown",
-            hint="Look at the service's own history before you pay again.",
-        )
-        return Trouble(error=unknown, missing=True)
-    after = _reading.retry_after(reply, now)
-    if reply.status >= 500 or reply.status in _TRANSIENT:
-        text = f"{name} has trouble (HTTP {reply.status}). {_reading.likely_cause(reply)}"
-        return Trouble(error=ReplyError(text, billed="yes", retryable=True), after=after)
-    said = _reading.refusal(reply, (*account.gateway.refused, *operation.refused), now)
-    if said is not None:
-        error = said.error(name)
-        error.billed = "yes"
-        return Trouble(error=error, fatal=said.kind in _FATAL, missing=said.kind == "missing", after=after)
-    if reply.document is None or not 200 <= reply.status < 300:
-        text = f"{name} answered something unreadable: {_reading.excerpt(reply)}. {_reading.likely_cause(reply)}"
-        return Trouble(error=ReplyError(text, billed="yes", retryable=True))
-    return None
-
-
 def _taken_in(
     account: Account, operation: Operation, job: Job, document: object, reply: Reply, now: datetime
 ) -> Flow[Look]:
-    seen = read(account, operation, job, document, reply.status, now)
+    body = reply.body if document is reply.document else b""
+    carried = _inline.taken_out(document)
+    document = carried.document
+    seen = read(account, operation, job, document, reply.status, now, carried.files)
     if seen.status is Status.SUCCEEDED and operation.finish:
         flow = _planning.guarded(account, "finish", operation.finish, seen, document, paid=job)
         seen = replace(seen, assets=tuple((yield from flow)))
@@ -174,12 +127,28 @@ def _taken_in(
         seen = replace(seen, warnings=(*seen.warnings, dying))
     if seen == job and seen.raw == job.raw:
         return Look(job=job)
-    stands = yield from Record(lambda ledger: ledger.write(seen, reply.body if document is reply.document else b""))
+    if carried.files:
+        body = carried.body(reply)
+        files, contents = carried.named(seen.id, seen.assets)
+        done = replace(seen, assets=files)
+        seen = yield from Record(lambda ledger: keeping.kept(ledger.results, done, contents))
+    stands = yield from Record(lambda ledger: ledger.write(seen, body))
     return Look(job=replace(stands, raw=seen.raw) if stands.raw is None else stands)
 
 
-def read(account: Account, operation: Operation, job: Job, document: object, status: int, now: datetime) -> Job:
-    """The job after a readable reply. An unknown word keeps it waiting; success needs the word and a file."""
+def read(
+    account: Account,
+    operation: Operation,
+    job: Job,
+    document: object,
+    status: int,
+    now: datetime,
+    inline: Mapping[str, Picture] | None = None,
+) -> Job:
+    """The job after a readable reply. An unknown word keeps it waiting; success needs the word and a file.
+
+    inline  files that were taken out of the document
+    """
     found, word = _reading.state(document, status, operation.states)
     files: tuple[Asset, ...] = ()
     warnings = list(job.warnings)
@@ -193,7 +162,7 @@ def read(account: Account, operation: Operation, job: Job, document: object, sta
         # Self-hosted servers report a canceled task as a failure (wire/midjourney.md 2.15, 2026-11-21).
         found = Status.CANCELED
     if found is Status.SUCCEEDED:
-        files = _reading.assets(document, operation.assets, account.base_url)
+        files = _reading.assets(document, operation.assets, account.base_url, inline)
         if not Result(job=job, assets=files).deliverables:
             _warn_once(warnings, "no_file", f"{account.name} reports success without a file so far; waiting on.")
             found = Status.RUNNING

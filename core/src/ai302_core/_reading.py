@@ -5,15 +5,15 @@ from __future__ import annotations
 import fnmatch
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from . import _links, _paths
-from ._steps import Reply
+from . import _inline, _links, _paths
+from ._steps import Picture, Reply
 from .assets import Asset
 from .errors import (
     ApiError,
@@ -215,18 +215,27 @@ def _word(document: Any, path: str) -> str | None:
     return "" if any(isinstance(owner, dict) and name in owner for owner in owners) else None
 
 
-def assets(document: Any, rules: Sequence[AssetAt], base_url: str) -> tuple[Asset, ...]:
-    """Every file and text the rules find, indexed within its kind and role, no link twice in a role."""
+def assets(
+    document: Any, rules: Sequence[AssetAt], base_url: str, files: Mapping[str, Picture] | None = None
+) -> tuple[Asset, ...]:
+    """Every file and text the rules find, indexed within its kind and role, no link twice in a role.
+
+    files  what was taken out of the document, by the marks that stand there
+    """
+    files = files or {}
     found: list[Asset] = []
     counts: dict[tuple[str, str], int] = {}
     for rule in rules:
-        links = _found(document, rule, base_url)
+        links = _found(document, rule, base_url, files)
         sides = [_side(document, path) for path in rule.size] if len(links) == 1 else []
         for link in links:
             is_text = rule.kind == "text"
-            if any(entry.url == link and entry.role == rule.role for entry in found if not is_text):
+            if any(link in (entry.url, entry.path) and entry.role == rule.role for entry in found if not is_text):
                 continue
             index = counts[rule.kind, rule.role] = counts.get((rule.kind, rule.role), 0) + 1
+            if not is_text and link in files:
+                found.append(_inline.asset(files[link], link, kind=rule.kind, role=rule.role, index=index))
+                continue
             found.append(
                 Asset(
                     kind=rule.kind,
@@ -242,14 +251,15 @@ def assets(document: Any, rules: Sequence[AssetAt], base_url: str) -> tuple[Asse
     return tuple(found)
 
 
-def _found(document: Any, rule: AssetAt, base_url: str) -> list[str]:
+def _found(document: Any, rule: AssetAt, base_url: str, files: Mapping[str, Picture]) -> list[str]:
     for path in rule.paths:
         texts = [value.strip() for value in _paths.values(document, path) if isinstance(value, str) and value.strip()]
         if rule.kind == "text":
             if texts:
                 return texts
             continue
-        links = [_links.own_host(text, base_url) for text in texts if _links.split(text)]
+        given = (text if text in files else _links.split(text) and _links.own_host(text, base_url) for text in texts)
+        links = [link for link in given if isinstance(link, str)]
         if links:
             return links
     return []

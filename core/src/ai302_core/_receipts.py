@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from . import _paths, _reading
+from . import _inline, _paths, _reading
 from ._accounts import Account
 from ._planning import Plan
 from ._steps import Receipt, Reply
@@ -47,18 +47,21 @@ def decide(account: Account, made: Plan, job: Job, answer: Reply | TransportErro
 
 
 def _accepted(account: Account, made: Plan, job: Job, answer: Reply, now: datetime) -> Receipt:
-    operation, document = made.operation, answer.document
+    operation, carried = made.operation, _inline.carried(answer)
+    document = carried.document
     if document is None:
         cause = f"{_reading.likely_cause(answer)} It begins {_reading.excerpt(answer)}."
         return unclear(job, cause, now, answer)
-    files = _reading.assets(document, operation.assets, account.base_url)
+    found = _reading.assets(document, operation.assets, account.base_url, carried.files) or _inline.whole(carried)
+    files, contents = carried.named(job.id, found)
     status, _ = _reading.state(document, answer.status, operation.states)
-    done = bool(files) and (status is Status.SUCCEEDED or operation.poll is None)
+    done = bool(files) and (status is Status.SUCCEEDED or operation.poll is None or bool(_inline.whole(carried)))
     remote_id = _paths.first_scalar(document, operation.job_id) or job.remote_id
     if status is Status.FAILED and not done and (operation.poll is None or remote_id is None):
         return Receipt(job=_failed(operation, job, answer, now), reply=answer.body)
     if not done and remote_id is None:
-        return unclear(job, f"The answer names no task: {_reading.excerpt(answer)}.", now, answer)
+        lost = unclear(job, f"The answer names no task: {_reading.excerpt(answer)}.", now, answer)
+        return replace(lost, reply=carried.body(answer), files=contents)
     early, _ = _reading.state(document, answer.status, operation.pending)
     accepted = replace(
         job,
@@ -75,7 +78,7 @@ def _accepted(account: Account, made: Plan, job: Job, answer: Reply, now: dateti
         message="",
         raw=document,
     )
-    return Receipt(job=accepted, reply=answer.body)
+    return Receipt(job=accepted, reply=carried.body(answer), files=contents)
 
 
 def _failed(operation: Operation, job: Job, answer: Reply, now: datetime) -> Job:

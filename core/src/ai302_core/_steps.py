@@ -114,6 +114,7 @@ class Receipt:
 
     job      the snapshot to record; None leaves the intent as it is: nothing was created
     reply    the answer's body, kept beside it
+    files    name -> content of what the answer carried: on the disk before the job is recorded
     error    what the flow shall raise, or, while `job` is None, why nothing was created
     after    seconds the service asks to wait before trying again
     trouble  filled in by the driver: the ledger could not record the job
@@ -121,6 +122,7 @@ class Receipt:
 
     job: Job | None
     reply: bytes = field(default=b"", repr=False)
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     error: Ai302Error | None = None
     after: float | None = None
     trouble: LedgerError | None = None

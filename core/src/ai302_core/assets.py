@@ -34,6 +34,8 @@ class Asset:
     media_type    as the service says, or ""
     width, height pixels
     expires_at    when the link dies (UTC), where the link says so
+    path          where the file is on this machine, when the service sent it within its answer instead of a link: kept
+                  beside the ledger until it was saved, and a week longer
     cut           (column, row, columns, rows): this asset is that cell of the picture behind `url`
     """
 
@@ -47,6 +49,7 @@ class Asset:
     height: int | None = None
     expires_at: datetime | None = None
     cut: tuple[int, int, int, int] | None = None
+    path: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Only the members that say something, as plain JSON data."""

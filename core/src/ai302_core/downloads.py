@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from . import _links
-from ._files import naming, placing, writing
+from ._files import keeping, naming, placing, writing
 from ._files import sidecar as _sidecar
 from ._files.fetching import LIMIT, fetch, fitting, refuse
 from ._files.media import data_content
@@ -176,6 +176,8 @@ def save_one(saving: Saving, piece: Piece) -> Flow[Saved]:
         records, notices = yield from Save(partial(placing.put, job, saving.to, piece, part, fetched))
         if saving.recorded:
             yield from Record(lambda ledger: ledger.add_files(job.id, records))
+            if any(target.asset.path for target in piece.targets):
+                yield from Save(lambda: keeping.saved(target.asset for target in piece.targets))
         complete = True
     except OSError as problem:
         raise _disk_error(_hint(job, saving.recorded), problem, str(folder)) from None
@@ -195,6 +197,9 @@ def _content(job: Job, piece: Piece, part: Part) -> Flow[Fetched]:
         return part.done
     if piece.source is not None:
         return (yield from Save(partial(part.copy, piece.source)))
+    if asset.path is not None:
+        suffix = keeping.place(asset).suffix
+        return (yield from Save(lambda: part.fill(keeping.content(asset), asset.media_type, suffix)))
     if asset.url is None or asset.url[:5].lower() == "data:":
         content = (asset.text or "").encode("utf-8", "replace") if asset.url is None else data_content(asset.url)
         fits = fitting(asset, content, "") if content else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from .errors import ParameterError
@@ -85,6 +86,9 @@ class Ledger(Protocol):
 
     url: str
     """Where it is, without any secret."""
+
+    results: Path
+    """A folder of its own for files that came within answers; made when the first comes."""
 
     def find_key(self, key: str, digest: str) -> Claim | None:
         """The newest attempt under `key` (as `claim` would answer without `again`), or None. Writes nothing.

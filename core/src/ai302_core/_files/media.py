@@ -52,6 +52,8 @@ def _refuse(field: str, text: str) -> NoReturn:
 
 
 def _of_asset(asset: Asset, field: str, limit: int) -> Picture:
+    if asset.path is not None:
+        return _of_file(asset.path, field, limit)
     if asset.url is None:
         _refuse(field, f"This asset is {'a text' if asset.kind == 'text' else 'without a link'}, not a picture.")
     if asset.cut is not None:

@@ -13,7 +13,7 @@ from ai302_core._steps import Flow, Save
 from ai302_core.assets import Asset
 from ai302_core.errors import DownloadError
 
-from . import cutting
+from . import cutting, keeping
 from .fetching import LIMIT, fetch, refuse
 from .media import data_content
 from .parts import Part
@@ -41,6 +41,8 @@ def open_stream(asset: Asset, *, base_url: str, limit: int = LIMIT) -> Flow[Bina
 
     Raises DownloadError.
     """
+    if asset.path is not None:
+        return (yield from Save(lambda: io.BytesIO(keeping.content(asset))))
     if asset.url is None:
         return io.BytesIO((asset.text or "").encode("utf-8", "replace"))
     if asset.url[:5].lower() == "data:":

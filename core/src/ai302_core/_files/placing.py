@@ -54,7 +54,7 @@ def survey(
             pieces.append(Piece(_part_name(job_id, asset), (target,), Path(own[0].path), own=True))
         else:
             # The cells of a grid and the grid itself share one fetch; nothing else does.
-            shared = groups.setdefault(asset.url or f"text {asset.role} {asset.index}", [])
+            shared = groups.setdefault(asset.url or asset.path or f"text {asset.role} {asset.index}", [])
             if asset.cut is None and any(other.asset.cut is None for other in shared):
                 pieces.append(Piece(_part_name(job_id, asset), (target,)))
             else:

@@ -36,9 +36,9 @@ def open_ledger(url: str | None, *, data_dir: Path) -> Ledger:
     One file is one ledger in a process, however often it is asked for. Raises ConfigError for any other url.
     """
     if url == "off":
-        return NoLedger()
+        return NoLedger(data_dir / "results")
     if url == ":memory:":
-        return SqliteLedger(None)
+        return SqliteLedger(None, data_dir / "results")
     scheme, mark, name = (url or "").partition(":///")
     if url is not None and (scheme != "sqlite" or not mark or not name):
         shown = f"{scheme.partition(':')[0]}:…" if ":" in url else repr(url)  # the rest may hold a password
@@ -51,10 +51,14 @@ def open_ledger(url: str | None, *, data_dir: Path) -> Ledger:
 
 
 class SqliteLedger:
-    """The ledger in the file `path` (absolute), or in memory. See `ledger.Ledger` for what its methods promise."""
+    """The ledger in the file `path` (absolute), or in memory. See `ledger.Ledger` for what its methods promise.
 
-    def __init__(self, path: Path | None) -> None:
+    results  a folder for files; None: one beside `path`
+    """
+
+    def __init__(self, path: Path | None, results: Path | None = None) -> None:
         self._path = path
+        self.results = results or Path(f"{path or 'ledger'}-results")
         self._store = Store(path)
         self._owners = Owners(None if path is None else path.with_name(path.name + "-owners"))
         self.durable = path is not None

@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from ai302_core.errors import ConfigError
 from ai302_core.jobs import Job, Status
@@ -24,7 +25,8 @@ class NoLedger:
     durable = False
     url = "off"
 
-    def __init__(self) -> None:
+    def __init__(self, results: Path) -> None:
+        self.results = results
         self._destinations: dict[str, str] = {}
         self._links: dict[tuple[str, str], tuple[str, datetime, datetime]] = {}
         self.forget()
