@@ -8,12 +8,11 @@
 Durations are seconds, sizes pixels, moments aware UTC, everywhere.
 """
 
-from __future__ import annotations
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ._opening import aconnect, connect
     from .assets import Asset, Media, MediaRef
-    from .async_providers import AsyncProvider, aconnect
+    from .async_providers import AsyncProvider
     from .errors import (
         Ai302Error,
         ApiError,
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
         TransportError,
     )
     from .jobs import Action, Cost, Job, Model, Money, Notice, Outcome, Preview, Result, Status
-    from .providers import Provider, connect
+    from .providers import Provider
     from .requests import ActionRequest, ImageRequest, Request, VideoRequest
 
 _HOME = {
@@ -77,8 +76,9 @@ _HOME = {
         "TransportError",
     ),
     "jobs": ("Action", "Cost", "Job", "Model", "Money", "Notice", "Outcome", "Preview", "Result", "Status"),
-    "async_providers": ("AsyncProvider", "aconnect"),
-    "providers": ("Provider", "connect"),
+    "_opening": ("aconnect", "connect"),
+    "async_providers": ("AsyncProvider",),
+    "providers": ("Provider",),
     "requests": ("ActionRequest", "ImageRequest", "Request", "VideoRequest"),
 }
 

@@ -15,25 +15,10 @@ from ._looking import OnUpdate
 from ._submitting import Order
 from .assets import Asset
 from .jobs import Cost, Job, Model, Outcome, Preview, Result, Status
-from .providers import Config, Target, path_text
+from .providers import Target, path_text
 from .requests import Request
 
-__all__ = ["AsyncProvider", "aconnect"]
-
-
-def aconnect(
-    name: str | None = None,
-    *,
-    api_key: str | None = None,
-    base_url: str | None = None,
-    gateway: str | None = None,
-    config: Config | None = None,
-    ledger: str | None = None,
-    budget: Mapping[str, Any] | None = None,
-) -> AsyncProvider:
-    """`connect` for asyncio; not awaited itself."""
-    return AsyncProvider(Connection(name, api_key=api_key, base_url=base_url, gateway=gateway, config_from=config,
-                                    ledger=ledger, budget=budget))  # fmt: skip
+__all__ = ["AsyncProvider"]
 
 
 class AsyncProvider:

@@ -41,6 +41,7 @@ __all__ = [
     "TimeoutSettings",
     "config_dir",
     "data_dir",
+    "find_download_timeout",
     "find_ledger",
     "key_for",
     "ledger_url",
@@ -222,6 +223,13 @@ def find_ledger(
     if ledger is not None and not isinstance(ledger, str):
         raise ConfigError(f"{find(found, ('ledger',))}: `ledger`: expected text. Nothing was sent.")
     return _ledger(ledger, sandbox=_sandbox(env) is not None)
+
+
+def find_download_timeout(provider: str, config: Config | None = None) -> float | None:
+    """The seconds configured for that provider's downloads, without importing pydantic; None: nothing is said."""
+    found = [_joined_names(layer) for layer in layers(config, env=os.environ)]
+    seconds = _value(found, ("providers", provider, "timeouts", "download"))
+    return float(seconds) if isinstance(seconds, (int, float)) and seconds > 0 else None
 
 
 def _ledger(url: str | None, *, sandbox: bool) -> str | None:

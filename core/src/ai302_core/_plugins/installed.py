@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
 import sys
 from collections.abc import Iterator
@@ -10,6 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 __all__ = ["GROUP", "Installed", "canonical", "installed"]
 
@@ -55,7 +58,9 @@ def _changed(entry: str) -> int:
 @lru_cache(maxsize=4)
 def _listed(_paths: tuple[tuple[str, int], ...]) -> tuple[Installed, ...]:
     found: dict[tuple[str, str], Installed] = {}
-    for distribution in importlib.metadata.distributions():
+    from importlib.metadata import distributions  # twice the start of Python itself, so only when it is asked
+
+    for distribution in distributions():
         # Somebody else's broken metadata is not our trouble.
         with suppress(Exception):
             text = distribution.read_text("entry_points.txt") or ""
@@ -66,7 +71,7 @@ def _listed(_paths: tuple[tuple[str, int], ...]) -> tuple[Installed, ...]:
     return tuple(sorted(found.values(), key=lambda entry: (entry.name, entry.distribution)))
 
 
-def _entries(distribution: importlib.metadata.Distribution) -> Iterator[Installed]:
+def _entries(distribution: Distribution) -> Iterator[Installed]:
     ranges = (_REQUIRES_CORE.match(line) for line in distribution.requires or ())
     requires = next((match[1].strip() for match in ranges if match), "")
     for entry in distribution.entry_points:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,8 +96,10 @@ def _imported(entry: Installed) -> ModuleType:
 def _check_home(entry: Installed, module: ModuleType) -> None:
     """The module must be the distribution's own, where the distribution lists its files (an editable one does not)."""
     own: set[Path] = set()
+    from importlib.metadata import distribution
+
     with suppress(Exception):
-        for file in importlib.metadata.distribution(entry.distribution).files or ():
+        for file in distribution(entry.distribution).files or ():
             if file.suffix in (".py", ".so", ".pyd") and not file.name.startswith("__editable__"):
                 own.add(Path(str(file.locate())).resolve())
     if module.__file__ is not None and own and Path(module.__file__).resolve() not in own:
@@ -183,7 +184,9 @@ def _either(entry: Installed) -> str:
 
 
 def _core_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        return importlib.metadata.version("ai302-core")
-    except importlib.metadata.PackageNotFoundError:
+        return version("ai302-core")
+    except PackageNotFoundError:
         return "unknown"

@@ -69,12 +69,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _shown(first_steps())
     for entry in VERBS:
         if word == entry[0] and len(entry) == 3:
+            _without_httpx_command()
             try:
                 module = __import__(f"{__name__}.{entry[2]}", fromlist=["perform"])
                 return int(module.perform(word, rest))
             except KeyboardInterrupt:  # one more Ctrl-C, while the first was being told
                 return 130
     return _unknown(word, as_json="--json" in arguments)
+
+
+def _without_httpx_command() -> None:
+    """httpx imports its own command, with rich and pygments, where these are installed: half of its import."""
+    if "httpx" not in sys.modules:
+        sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 
 def usage() -> str:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ai302_core._connection import Connection
+    from ai302_core._drivers import SyncDriver
+    from ai302_core._http import Transport
     from ai302_core.jobs import Job
+    from ai302_core.ledger import Ledger
     from ai302_core.providers import Provider
 
     from ._options import Parser
@@ -62,8 +65,34 @@ class Session:
 
         return Provider(self.connection)
 
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger alone, without checking the rest of the configuration. Raises ConfigError."""
+        from ai302_core import _sqlite, config
+
+        return _sqlite.open_ledger(config.find_ledger(self.options.config), data_dir=config.data_dir())
+
+    @cached_property
+    def _transport(self) -> Transport:
+        from ai302_core import config
+        from ai302_core._accounts import Timeouts
+        from ai302_core._http import Transport
+
+        wait = None if self.job is None else config.find_download_timeout(self.job.provider, self.options.config)
+        return Transport(Timeouts() if wait is None else Timeouts(download=wait))
+
+    def driver(self, job: Job) -> SyncDriver:
+        """What saves the job's files: needs neither key nor family, so nothing else of the configuration is read."""
+        from ai302_core._drivers import SyncDriver
+
+        if "connection" in self.__dict__:
+            return self.connection.driver(self.connection.owning(job))
+        return SyncDriver(self._transport, self.ledger)
+
     def close(self) -> None:
         """Let go of connections."""
+        if "_transport" in self.__dict__:
+            self._transport.close()
         if "connection" in self.__dict__:
             self.connection.close()
 

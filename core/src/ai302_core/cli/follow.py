@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ai302_core.errors import Ai302Error
-from ai302_core.jobs import Job, Status
+from ai302_core.jobs import Job, Result, Status
+from ai302_core.ledger import named
 
 from . import _options, _verdict, make
 from ._options import Parser
@@ -66,7 +67,7 @@ def each(session: Session, work: Callable[[Job], int]) -> int:
     for ref in session.options.jobs:
         session.job = None
         try:
-            session.job = session.provider.job(ref)
+            session.job = named(session.ledger, ref)
             codes.append(work(session.job))
         except Ai302Error as error:
             codes.append(session.tell(getattr(error, "job", None) or session.job, error=error))
@@ -92,12 +93,14 @@ def _wait(session: Session) -> int:
 
 def _save(session: Session) -> int:
     def save(job: Job) -> int:
-        if job.status is not Status.SUCCEEDED:
-            job = session.provider.poll(job)
+        out = _options.destination(session.options)
+        if job.status is Status.SUCCEEDED:
+            return make.told(session, make.saved(session, Result(job=job, assets=job.assets), out))
+        job = session.provider.poll(job)
         if not job.status.settled and job.status is not Status.UNCONFIRMED:
             return session.tell(job, error=_unfinished(job), code=_verdict.RUNNING)
         result = session.provider.wait(job, timeout=0)
-        return make.told(session, make.saved(session, result, _options.destination(session.options)))
+        return make.told(session, make.saved(session, result, out))
 
     return each(session, save)
 

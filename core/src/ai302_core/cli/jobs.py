@@ -8,10 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ai302_core import _sqlite, config
 from ai302_core.errors import ParameterError
 from ai302_core.jobs import Job, Status
-from ai302_core.ledger import Ledger, named
+from ai302_core.ledger import named
 
 from . import _options, _table, _verdict
 from ._options import Parser
@@ -19,8 +18,6 @@ from ._progress import now
 from ._session import Session, execute
 
 if TYPE_CHECKING:
-    from argparse import Namespace
-
     from ai302_core.ledger import FileRecord
 
 _SINCE = re.compile(r"(\d+)([smhdw])")
@@ -121,7 +118,7 @@ def _list(session: Session) -> int:
         if word not in known:
             raise ParameterError(f"There is no status {word!r}; there are: {', '.join(sorted(known))}.", field="status")
     since = None if options.since is None else _moment(options.since)
-    ledger = _opened(options)
+    ledger = session.ledger
     found = ledger.jobs(
         status=[Status(word) for word in options.status], since=since, text=options.text, limit=options.limit
     )
@@ -133,11 +130,6 @@ def _list(session: Session) -> int:
     if not found:
         session.output.say("No job yet." if not (options.status or options.since or options.text) else "No such job.")
     return 0
-
-
-def _opened(options: Namespace) -> Ledger:
-    """The ledger and nothing else: no configuration is validated for looking at it."""
-    return _sqlite.open_ledger(config.find_ledger(options.config), data_dir=config.data_dir())
 
 
 def _moment(text: str) -> datetime:
@@ -180,7 +172,7 @@ def excerpt(job: Job) -> str:
 
 
 def _show(session: Session) -> int:
-    ledger = _opened(session.options)
+    ledger = session.ledger
     job = session.job = named(ledger, session.options.job)
     files = ledger.files(job.id)
     if session.output.as_json:

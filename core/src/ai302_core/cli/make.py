@@ -187,14 +187,13 @@ def _kept(session: Session, watch: Watching) -> Any:
 def saved(session: Session, result: Result, out: str | None) -> Result:
     """The result with its files on disk; None: where the intent said. Raises DownloadError."""
     options = session.options
-    account = session.connection.owning(result.job)
     flow = _flows.save(
         result.job,
         out,
         roles=getattr(options, "only", None),
         sidecar=not getattr(options, "no_sidecar", False),
     )
-    files, notices = session.connection.driver(account).run(flow)
+    files, notices = session.driver(result.job).run(flow)
     return _outcomes.saved(result, files, notices)
 
 

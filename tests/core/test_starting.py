@@ -1,0 +1,89 @@
+"""What a start must not import: deterministic, where a benchmark only tells how long it took."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ai302_core import Asset, ImageRequest, Job, Status, _sqlite
+from ai302_core.ledger import FileRecord
+
+VALIDATION = {"pydantic", "pydantic_settings", "pydantic_core"}
+HEAVY = VALIDATION | {"httpx", "asyncio", "pluggy", "sqlite3", "ssl", "importlib.metadata", "rich"}
+NO_PARSER = HEAVY | {"argparse", "dataclasses", "json", "pathlib", "typing"}
+
+
+def loaded(code: str, env: dict[str, str] | None = None) -> set[str]:
+    """The modules a fresh interpreter holds after `code`, without those a bare one holds."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    held = []
+    for line in (code, "pass"):
+        script = f"import sys\n{line}\nprint()\nprint(*sorted(sys.modules))"
+        run = subprocess.run(
+            [sys.executable, "-c", script], env=environment | (env or {}), capture_output=True, text=True, timeout=60,
+            check=True,
+        )  # fmt: skip
+        held.append(set(run.stdout.splitlines()[-1].split()))
+    return held[0] - held[1]
+
+
+@pytest.fixture
+def bought(tmp_path: Path) -> dict[str, str]:
+    """An environment whose ledger holds one finished, saved job."""
+    ledger = _sqlite.open_ledger(f"sqlite:///{tmp_path}/ledger.db", data_dir=tmp_path)
+    asset = Asset(kind="image", index=1, url="http://127.0.0.1:9/one.png")
+    now = datetime.now(UTC)
+    job = Job(id="261121-k3v9xq2m", provider="hero", family="midjourney", operation="imagine", status=Status.SUCCEEDED,
+              created_at=now, finished_at=now, remote_id="7", base_url="http://127.0.0.1:9", billed="yes",
+              request=ImageRequest("a lantern"), assets=(asset,))  # fmt: skip
+    ledger.write(job)
+    file = tmp_path / "one.png"
+    file.write_bytes(b"\x89PNG\r\n\x1a\n0000")
+    content = file.read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    ledger.add_files(job.id, [FileRecord(path=str(file), sha256=sha256, size=len(content), role="final", index=1,
+                                         asset=asset.to_json())])  # fmt: skip
+    ledger.close()
+    config = tmp_path / "gen302.toml"
+    config.write_text(f'ledger = "sqlite:///{tmp_path.as_posix()}/ledger.db"\n')
+    return {"GEN302_CONFIG": str(config), "HOME": str(tmp_path)}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import ai302_core",
+        "from ai302_core import ImageRequest, Job, Status, Ai302Error",
+        "from ai302_core import ImageRequest, aconnect, connect",
+    ],
+)
+def test_importing_the_core_is_light(code: str) -> None:
+    found = loaded(code)
+    assert "ai302_core" in found
+    assert found & HEAVY == set()
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"]], ids=["version", "help"])
+def test_the_command_tells_of_itself_without_any_parser(arguments: list[str]) -> None:
+    assert loaded(f"from ai302_core.cli import main; main({arguments!r})") & NO_PARSER == set()
+
+
+@pytest.mark.parametrize("arguments", [["jobs", "list"], ["jobs", "show", "last"]], ids=" ".join)
+def test_a_look_into_the_ledger_needs_the_ledger_only(arguments: list[str], bought: dict[str, str]) -> None:
+    found = loaded(f"from ai302_core.cli import main; assert main({arguments!r}) == 0", bought)
+    assert "sqlite3" in found
+    assert found & (HEAVY - {"sqlite3"}) == set()
+
+
+def test_saving_validates_no_configuration_and_loads_no_family(bought: dict[str, str], tmp_path: Path) -> None:
+    arguments = ["save", "last", "-o", str(tmp_path / "one.png"), "--json"]
+    code = f"from ai302_core.cli import main; assert main({arguments!r}) == 0"
+    found = loaded(code, bought)
+    assert "ai302_core.downloads" in found
+    assert found & (VALIDATION | {"ai302_midjourney", "click", "rich"}) == set()
