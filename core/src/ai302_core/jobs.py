@@ -151,13 +151,14 @@ class Job:
     def to_dict(self) -> dict[str, Any]:
         """The same as plain JSON data; members that say nothing are left out."""
         document: dict[str, Any] = {"v": 1}
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if item.name == "raw" and value is None:
+        for name in _NAMES:
+            value = getattr(self, name)
+            if value is None:
                 continue
-            if item.name != "raw" and (value is None or value is False or value in ((), {}, "", UNKNOWN)):
+            said = bool(value) or type(value) in (int, float)  # 0 says something
+            if name != "raw" and (not said or value == UNKNOWN):
                 continue
-            document[item.name] = _ENCODE.get(item.name, _plain)(value)
+            document[name] = _ENCODE.get(name, _plain)(value)
         return document
 
     @classmethod
@@ -171,16 +172,18 @@ class Job:
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Job:
         """The job that `to_dict` described; members of later versions are ignored. Raises ValueError."""
-        names = {item.name for item in fields(cls)}
         try:
             values = {
                 name: _DECODE[name](value) if name in _DECODE else value
                 for name, value in document.items()
-                if name in names
+                if name in _NAMES
             }
             return cls(**values)
         except (KeyError, TypeError, AttributeError) as problem:
             raise ValueError(f"this is not a job's JSON: {problem}") from None
+
+
+_NAMES = tuple(item.name for item in fields(Job))
 
 
 def _plain(value: Any) -> Any:

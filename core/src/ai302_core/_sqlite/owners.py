@@ -32,7 +32,7 @@ class Owners:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        self._current = ""
+        self._current = self._path = ""
 
     def mine(self) -> str:
         """This process as an owner, living until it dies.
@@ -44,6 +44,7 @@ class Owners:
             owner = os.urandom(16).hex()
             _OWN[owner] = -1 if self._folder is None else self._lock(self._folder, owner)
             self._current = owner
+            self._path = "" if self._folder is None else str(self._folder / owner)
         return self._current
 
     def alive(self, owner: str | None) -> bool:
@@ -67,7 +68,7 @@ class Owners:
         if self._folder is None:
             return True
         try:
-            there = (self._folder / self._current).stat()
+            there = os.stat(self._path)  # noqa: PTH116 - asked at every intent
         except OSError:
             return False
         return os.path.samestat(there, os.fstat(_OWN[self._current]))

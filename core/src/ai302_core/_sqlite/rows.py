@@ -29,7 +29,13 @@ def _json(value: Any) -> str:
 
 def columns(job: Job) -> dict[str, Any]:
     """What a snapshot changes in its row."""
-    return _columns(job, replace(job, raw=None).to_dict())
+    return _columns(job, _document(job))
+
+
+def _document(job: Job) -> dict[str, Any]:
+    document = job.to_dict()
+    document.pop("raw", None)  # it has a table of its own
+    return document
 
 
 def _columns(job: Job, document: dict[str, Any]) -> dict[str, Any]:
@@ -50,7 +56,7 @@ def insert(
     db: sqlite3.Connection, job: Job, *, key: str | None, digest: str | None, owner: str | None, save_to: str | None
 ) -> None:
     """A new row."""
-    document = replace(job, raw=None).to_dict()
+    document = _document(job)
     row = {
         **_columns(job, document),
         "id": job.id,

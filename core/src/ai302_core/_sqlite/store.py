@@ -33,17 +33,22 @@ class _Operation(Generic[T]):
         self.problem: Exception | None = None
         self.value: T | None = None
 
-    def attempt(self, db: sqlite3.Connection) -> None:
-        """Do the work inside the open transaction; undo it alone when it raises, unless the file itself fails."""
-        db.execute("SAVEPOINT one")
+    def attempt(self, db: sqlite3.Connection, *, alone: bool) -> None:
+        """Do the work inside the open transaction; undo it alone when it raises, unless the file itself fails.
+
+        alone  there is no other work in the transaction: it is undone whole, and needs no savepoint
+        """
+        if not alone:
+            db.execute("SAVEPOINT one")
         try:
             self.value, self.problem = self.work(db), None
         except sqlite3.Error:
             raise
         except Exception as problem:  # noqa: BLE001 - it is raised in the thread that asked
             self.problem = problem
-            db.execute("ROLLBACK TO one")
-        db.execute("RELEASE one")
+            db.execute("ROLLBACK" if alone else "ROLLBACK TO one")
+        if not alone:
+            db.execute("RELEASE one")
 
     def finish(self, problem: Exception | None = None) -> None:
         self.problem = problem or self.problem
@@ -126,9 +131,10 @@ class Store:
                     db.execute("BEGIN IMMEDIATE")
                     batch = self._gathered()
                     for operation in batch:
-                        operation.attempt(db)
+                        operation.attempt(db, alone=len(batch) == 1)
                     committing = True
-                    db.execute("COMMIT")
+                    if db.in_transaction:
+                        db.execute("COMMIT")
                 finally:
                     committed = committing and not db.in_transaction
                     if db.in_transaction:
