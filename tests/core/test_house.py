@@ -19,7 +19,10 @@ PLUGINS = sorted(path.parent.name for path in ROOT.glob("plugins/*/pyproject.tom
 # Floors, from the ground up: a module imports from its own floor (without a circle) and from those below.
 DATA, FILES, DECISIONS, PERFORMERS, PROVIDERS, SANDBOX, TESTING, COMMAND = range(8)
 FLOORS = {
-    DATA: "errors assets requests money jobs family ledger hookspecs _vocabulary _steps _paths _links _policies",
+    DATA: """
+        errors assets requests money jobs family ledger hookspecs _vocabulary _gateway_302ai _steps _paths _links
+        _policies
+    """,
     FILES: "_files",  # what flows have done with files: no network, no clock
     DECISIONS: """
         _accounts _inline _reading _rules _multipart _wire _giving _planning _additions _uploading _receipts

@@ -92,6 +92,13 @@ def test_an_envelope_or_5xx_never_settles_a_job(bought: Any, account: Any) -> No
     assert settle(fed, account, job).status is Status.SUCCEEDED
 
 
+def test_an_error_beside_the_tasks_own_name_is_the_tasks(bought: Any, account: Any) -> None:
+    own = {"error": {"err_code": -10008, "message": "x"}, "data": {"id": 42, "status": "failed", "reason": "upstream"}}
+    fed, job = bought((RUNNING,), (own,))
+    done = settle(fed, account, job)
+    assert (done.status, done.message, len(fed.paid)) == (Status.FAILED, "upstream", 1)
+
+
 def test_a_refused_key_raises_at_once_and_leaves_the_job_open(bought: Any, account: Any, ledger: Any) -> None:
     fed, job = bought((b"", 401), (DONE,))
     with pytest.raises(AuthenticationError) as caught:

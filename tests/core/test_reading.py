@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ai302_core import _links, _paths, _reading
 from ai302_core._steps import Reply
-from ai302_core.family import REFUSED_302AI, Refused, States, image, text
+from ai302_core.family import ENVELOPES_302AI, REFUSED_302AI, Refused, States, image, text
 from ai302_core.jobs import Status
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -159,6 +159,38 @@ def test_refusals(document: Any, status: int, kind: str | None) -> None:
                     message=("description",))  # fmt: skip
     said = _reading.refusal(Reply(status, {}, json.dumps(document).encode()), (codes, REFUSED_302AI), NOW)
     assert (said.kind if said else None) == kind
+
+
+@pytest.mark.parametrize(
+    ("document", "status", "kind"),
+    [
+        ({"error": {"err_code": 10004, "message": "x"}}, 200, "balance"),
+        ({"error": {"err_code": "-10008", "message": "x"}}, 503, "server"),
+        ({"error": {"err_code": -10011, "message": "x"}}, 400, "invalid"),
+        ({"error": {"err_code": -10003, "message": "x"}}, 200, "unclear"),
+        ({"code": "InvalidParameter", "message": "x", "request_id": "r"}, 400, "invalid"),
+        ({"code": "Unauthorized", "message": "x"}, 200, "auth"),
+        ({"code": "RateLimitExceeded", "message": "x"}, 200, "rate"),
+        ({"code": "InsufficientBalance", "message": "x"}, 200, "balance"),
+        ({"code": "InternalError", "message": "x"}, 500, "unclear"),
+        ({"status": 1, "message": "x", "data": {"state": "failed", "error": {"err_code": -10006, "message": "x"}}},
+         200, "balance"),
+        ({"code": -1, "msg": "x"}, 200, "auth"),
+        ({"code": 403, "msg": "x"}, 200, "auth"),
+        ({"code": 0, "data": {"balance": "1"}}, 200, None),
+        ({"code": "IN_PROGRESS", "data": "id"}, 200, None),
+        ({"code": "SUCCESS"}, 200, None),
+        ({"error": "words alone"}, 200, None),
+        ({"error": None, "code": None}, 200, None),
+        ({"error": {"message": "no code"}}, 200, None),
+        ({"code": "SomethingNew", "message": "x"}, 422, "invalid"),
+    ],
+)  # fmt: skip
+def test_every_form_in_which_302ai_says_no(document: Any, status: int, kind: str | None) -> None:
+    said = _reading.refusal(Reply(status, {}, json.dumps(document).encode()), ENVELOPES_302AI, NOW)
+    assert (said.kind if said else None) == kind
+    if said is not None and status == 200:
+        assert said.message == "x"
 
 
 @given(anything, st.integers(100, 599))

@@ -90,7 +90,9 @@ def operation_of(account: Account, job: Job) -> Operation:
     return operation
 
 
-def _asked(account: Account, operation: Operation, call: Call) -> Flow[tuple[Reply | None, Trouble | None]]:
+def _asked(
+    account: Account, operation: Operation, call: Call, remote_id: str | None = None
+) -> Flow[tuple[Reply | None, Trouble | None]]:
     """A reply that speaks of jobs, or the trouble."""
     try:
         reply = yield from Send(call)
@@ -98,7 +100,7 @@ def _asked(account: Account, operation: Operation, call: Call) -> Flow[tuple[Rep
         problem.billed = "yes"
         return None, Trouble(error=problem)
     now = yield from Now()
-    trouble = unreadable(account, operation, reply, now)
+    trouble = unreadable(account, operation, reply, now, remote_id)
     return (None, trouble) if trouble else (reply, None)
 
 
@@ -106,7 +108,7 @@ def _look_at(account: Account, operation: Operation, job: Job) -> Flow[Look]:
     call = _wire.poll_call(account, operation, job)
     if call is None:
         return Look(job=job)
-    reply, trouble = yield from _asked(account, operation, call)
+    reply, trouble = yield from _asked(account, operation, call, job.remote_id)
     if reply is None:
         return Look(job=job, trouble=trouble)
     now = yield from Now()

@@ -89,6 +89,8 @@ def refusal(reply: Reply, envelopes: Iterable[Refused], now: datetime) -> Refusa
             continue
         message = _paths.first_scalar(document, envelope.message) or ""
         kinds = {str(key): kind for key, kind in envelope.kinds.items()}
+        if code not in kinds and not envelope.others:
+            continue
         by_text = (kind for pattern, kind in envelope.texts.items() if re.search(pattern, message, re.IGNORECASE))
         # A 5xx with a code the family does not know says nothing about what was created.
         unknown = reply.status >= 500 or reply.status in (408, 499)
@@ -113,6 +115,19 @@ def refusal(reply: Reply, envelopes: Iterable[Refused], now: datetime) -> Refusa
         request_id=request_id(reply) or "",
         retry_after=retry_after(reply, now),
     )
+
+
+def names_task(reply: Reply, remote_id: str | None) -> bool:
+    """Whether a body inside HTTP 200 names the task: an error in it is then the task's own, not the gateway's.
+
+    (wire/302ai.md 1.6, last row, 2026-11-21) A status word alone is no proof: gateways say "failed" as well.
+    """
+    document = reply.document
+    if remote_id is None or not 200 <= reply.status < 300 or not isinstance(document, dict):
+        return False
+    inner = document.get("data")
+    members = [*document.values(), *(inner.values() if isinstance(inner, dict) else ())]
+    return remote_id in map(_paths.scalar, members)
 
 
 def _short(reply: Reply) -> str:

@@ -32,7 +32,9 @@ class Trouble:
     after: float | None = None
 
 
-def unreadable(account: Account, operation: Operation, reply: Reply, now: datetime) -> Trouble | None:
+def unreadable(
+    account: Account, operation: Operation, reply: Reply, now: datetime, remote_id: str | None = None
+) -> Trouble | None:
     """The trouble with a reply that says nothing about a job; None when it does."""
     name = f"{account.name} ({account.gateway.name})"
     missing = reply.status in operation.missing or any(
@@ -52,7 +54,7 @@ def unreadable(account: Account, operation: Operation, reply: Reply, now: dateti
         text = f"{name} has trouble (HTTP {reply.status}). {_reading.likely_cause(reply)}"
         return Trouble(error=ReplyError(text, billed="yes", retryable=True), after=after)
     said = _reading.refusal(reply, (*account.gateway.refused, *operation.refused), now)
-    if said is not None:
+    if said is not None and not _reading.names_task(reply, remote_id):
         error = said.error(name)
         error.billed = "yes"
         return Trouble(error=error, fatal=said.kind in _FATAL, missing=said.kind == "missing", after=after)

@@ -78,6 +78,7 @@ class Refused:
     at        paths of the code, first that yields wins; nothing there: no refusal
     accepted  codes that mean yes
     kinds     code -> kind, see `KINDS`; an unknown code is "invalid"
+    others    False: codes that `kinds` does not name are no refusal
     texts     regular expression searched in the message -> kind; asked before `kinds`
     message   paths of the text, first that yields wins
     """
@@ -85,25 +86,9 @@ class Refused:
     at: tuple[str, ...]
     accepted: tuple[int | str, ...] = ()
     kinds: Mapping[int | str, str] = _member(default_factory=dict)
+    others: bool = True
     texts: Mapping[str, str] = _member(default_factory=dict)
     message: tuple[str, ...] = ("message", "error.message", "msg", "description")
-
-
-REFUSED_302AI = Refused(
-    # wire/302ai.md 1.6 (help centre and first-party tables, 2026-11-21). Both signs of a code occur there.
-    at=("error.err_code",),
-    kinds={
-        **dict.fromkeys((-10001, 10001, -10002, 10002, -10005, 10005), "auth"),
-        **dict.fromkeys((-10004, 10004, -10006, 10006, -10007, 10007, -10018, 10018), "balance"),
-        **dict.fromkeys((-10012, 10012), "rate"),
-        **dict.fromkeys((-10009, 10009), "unsupported"),
-        **dict.fromkeys((-10008, 10008), "server"),
-        # An internal error, or the upstream timed out: it may have made, and billed, what was asked.
-        **dict.fromkeys((-10003, 10003, -1024, 1024), "unclear"),
-    },
-    message=("error.message", "error.message_en", "error.message_cn", "error"),
-)
-"""302.AI's own error envelope, the same for every family on its hosts."""
 
 
 @dataclass(frozen=True)
@@ -217,24 +202,6 @@ class Upload:
     lifetime: float = 3600.0
 
 
-UPLOAD_302AI = Upload(
-    # wire/302ai.md 7 (a study and first-party code, 2026-11-21): 0.001 PTC a call, at most 50 MB; another code than
-    # 200 is an error in HTTP 200 too; one app also takes `url` or `file_url`. For how long a link lives, and what the
-    # other codes are, is documented nowhere: an hour costs little, and codes that look like HTTP's are read so.
-    call=post("/302/upload-file", multipart=True),
-    url=("data", "data.url", "url", "file_url"),
-    refused=(
-        REFUSED_302AI,
-        Refused(
-            at=("code",),
-            accepted=(200,),
-            kinds={401: "auth", 402: "balance", 403: "auth", 429: "busy", 500: "server", 502: "server", 503: "server"},
-        ),
-    ),
-)
-"""302.AI's own upload door, the same for every family on its hosts."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Dashboard:
     """Where a gateway tells what it took and what is left: free calls, late and best effort.
@@ -257,19 +224,6 @@ class Dashboard:
     unit: str = "PTC"
     auth: str = "Authorization: Bearer {key}"
     refused: tuple[Refused, ...] = ()
-
-
-DASHBOARD_302AI = Dashboard(
-    # (wire/302ai.md 8 and 1.2, 2026-11-21) One scheme for the key, whatever a family's own doors want.
-    record=get("/dashboard/record/{request_id}"),
-    cost=("data.cost", "cost"),
-    request_ids=("ai302_cost_request_ids", "data.ai302_cost_request_ids"),
-    balance=get("/dashboard/balance"),
-    left=("data.balance", "balance"),
-    # (wire/302ai.md 1.6, 2026-11-21) Inside HTTP 200: a disabled key, and one without the manage permission.
-    refused=(Refused(at=("code",), accepted=(0, 200), kinds={-1: "auth", 403: "auth"}), REFUSED_302AI),
-)
-"""302.AI's account and cost records, the same for every family on its hosts."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,9 @@ from typing import Any, TypeAlias
 
 import pluggy
 
+from ._gateway_302ai import DASHBOARD_302AI, ENVELOPES_302AI, REFUSED_302AI, UPLOAD_302AI
 from ._steps import Call, Flow, Load, Now, Picture, Reply, Send
 from ._vocabulary import (
-    DASHBOARD_302AI,
-    REFUSED_302AI,
-    UPLOAD_302AI,
     AssetAt,
     Dashboard,
     Endpoint,
@@ -44,6 +42,7 @@ from .requests import ActionRequest, ImageRequest, Request, VideoRequest
 
 __all__ = [
     "DASHBOARD_302AI",
+    "ENVELOPES_302AI",
     "REFUSED_302AI",
     "UPLOAD_302AI",
     "Action",
@@ -175,7 +174,7 @@ class Family:
     base_url: str
     operations: tuple[Operation, ...]
     gateways: tuple[Gateway, ...] = (
-        Gateway("302ai", refused=(REFUSED_302AI,), upload=UPLOAD_302AI, dashboard=DASHBOARD_302AI),
+        Gateway("302ai", refused=ENVELOPES_302AI, upload=UPLOAD_302AI, dashboard=DASHBOARD_302AI),
     )
     models: Sequence[Model] = ()
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ai302_core.family import (
     DASHBOARD_302AI,
+    ENVELOPES_302AI,
     REFUSED_302AI,
     Family,
     Gateway,
@@ -130,7 +131,7 @@ _FAMILY = Family(
             auth="mj-api-secret: {key}",
             values={"speed": {"": "mj", "relax": "mj-relax", "turbo": "mj-turbo"}},
             lacks=("many",),
-            refused=(REFUSED_302AI,),
+            refused=ENVELOPES_302AI,
             dashboard=DASHBOARD_302AI,
         ),
         # Bearer; the speed precedes /mj; no route to cancel; unless its operator switches callbacks on, it removes the

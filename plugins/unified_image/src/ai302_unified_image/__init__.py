@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ai302_core.family import (
-    REFUSED_302AI,
+    DASHBOARD_302AI,
+    ENVELOPES_302AI,
     Family,
     Gateway,
     ImageRequest,
@@ -90,7 +91,7 @@ _FAMILY = Family(
     api=1,
     base_url="https://api.302.ai",
     operations=(_V1, _V2),
-    gateways=(Gateway("302ai", base_url="https://api.302.ai", refused=(REFUSED_302AI,)),),
+    gateways=(Gateway("302ai", base_url="https://api.302.ai", refused=ENVELOPES_302AI, dashboard=DASHBOARD_302AI),),
     models=MODELS,
 )
 

@@ -89,7 +89,7 @@ def _bought(world: World, incoming: Incoming, work: Work) -> Answer | None:
     if work.reason:
         work.fails_at = work.submitted + 0.5 * SECONDS
     work.publish(world)
-    world.accept(work)
+    world.accept(work, cost_ids=work.cost_ids if work.operation == "image" else ())
     return None
 
 
