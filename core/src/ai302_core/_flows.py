@@ -155,7 +155,8 @@ def reconcile(
     yield from Record(lambda ledger: ledger.write(given_up))
     if not resubmit or job.request is None:
         return given_up
-    order = Order(key=job.key, again=job.key is not None, timeout=timeout)
+    save_to = yield from Record(lambda ledger: ledger.destination(job.id))
+    order = Order(key=job.key, again=job.key is not None, timeout=timeout, save_to=save_to)
     return (yield from _submitting.submit(account, job.request, order))
 
 

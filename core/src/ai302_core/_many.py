@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import queue
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from . import _acting, _clock, _flows, _looking, _outcomes, _routing
 from ._accounts import Account
 from ._connection import Connection
 from ._following import Agenda, Batch, Followed
+from ._looking import OnUpdate
 from ._submitting import Order
 from .errors import Ai302Error
 from .jobs import Job, Outcome, Status
@@ -28,9 +27,20 @@ _LEASE = 300.0
 class Crowd:
     """The jobs one `run_many` or `resume` follows, on one event loop."""
 
-    def __init__(self, connection: Connection, save_to: str | None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        save_to: str | None,
+        *,
+        roles: Sequence[str] | None = None,
+        sidecar: bool = True,
+        on_update: OnUpdate | None = None,
+    ) -> None:
         self._connection = connection
         self._save_to = save_to
+        self._roles = roles
+        self._sidecar = sidecar
+        self._on_update = on_update
         self._agenda = Agenda()
         self._keys: dict[str, Outcome] = {}
         self._done: asyncio.Queue[Outcome] = asyncio.Queue()
@@ -90,6 +100,7 @@ class Crowd:
 
     async def take_on(self, account: Account, job: Job, outcome: Outcome) -> None:
         """Follow a job, or finish it when there is nothing to follow."""
+        self._tell(job)
         driver = self._connection.async_driver(account)
         try:
             if not job.status.followed:
@@ -136,12 +147,18 @@ class Crowd:
             for entry in batch:
                 entry.error = problem
         self._woken.set()
+        for entry in batch:
+            self._tell(entry.job)
         for entry in finished:
             outcome = self._keys.pop(entry.job.id)
             if entry.error is not None:
                 self.failed(replace(outcome, job=entry.job), entry.error)
             else:
                 self.start(self._settled(entry.account, entry.job, outcome))
+
+    def _tell(self, job: Job) -> None:
+        if self._on_update is not None:
+            self._on_update(job)
 
     async def _settled(self, account: Account, job: Job, outcome: Outcome) -> None:
         try:
@@ -166,7 +183,9 @@ class Crowd:
         if wanted is not None:
             try:
                 async with self._slots:
-                    saved, notices = await driver.run(_flows.save(job, self._save_to))
+                    saved, notices = await driver.run(
+                        _flows.save(job, self._save_to, roles=self._roles, sidecar=self._sidecar)
+                    )
                 files, job = tuple(saved), replace(job, warnings=(*job.warnings, *notices))
             except Ai302Error as problem:
                 error = problem
@@ -188,30 +207,52 @@ async def run_many(
     save_to: str | None,
 ) -> AsyncIterator[Outcome]:
     """Outcomes of many requests as they settle; requests are pulled only as they can be sent."""
-    crowd = Crowd(connection, save_to)
     pairs = requests.items() if isinstance(requests, Mapping) else ((None, request) for request in requests)
+    wanted = (Wanted(request, Order(key=key, again=again, lenient=lenient, save_to=save_to)) for key, request in pairs)
+    async for outcome in run_wanted(connection, wanted, Crowd(connection, save_to)):
+        yield outcome
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One of many: a request and how to buy it; `job` when it was bought already, then nothing is sent."""
+
+    request: Request
+    order: Order
+    job: Job | None = None
+
+
+async def run_wanted(connection: Connection, wanted: Iterable[Wanted], crowd: Crowd) -> AsyncIterator[Outcome]:
+    """Outcomes of many as they settle; the next is pulled only when it can be sent."""
     gate = asyncio.Semaphore(16)
 
-    async def one(key: str | None, request: Request) -> None:
-        outcome = Outcome(key=key, request=request)
+    async def one(entry: Wanted) -> None:
+        outcome = Outcome(key=entry.order.key, request=entry.request)
         # Many queue up behind limits of their own: that is no reason to fail.
-        order = Order(key=key, again=again, lenient=lenient, save_to=save_to, place_timeout=float("inf"))
+        order = replace(entry.order, place_timeout=float("inf"))
         try:
-            members = connection.members(request)
-            driver = connection.async_driver(_routing.leader(members))
-            job = await driver.pay(lambda: _routing.submit(members, request, order))
+            if entry.job is not None:
+                job = entry.job
+            else:
+                members = connection.members(entry.request)
+                driver = connection.async_driver(_routing.leader(members))
+                job = await driver.pay(partial(_routing.submit, members, entry.request, order))
             owner = connection.owning(job)
         except Ai302Error as problem:
-            return crowd.failed(replace(outcome, job=getattr(problem, "job", None)), problem)
+            return crowd.failed(replace(outcome, job=getattr(problem, "job", None) or entry.job), problem)
         finally:
             gate.release()
         return await crowd.take_on(owner, job, outcome)
 
     async def feed() -> None:
-        for key, request in pairs:
+        entries = iter(wanted)
+        while True:
             await gate.acquire()
+            entry = next(entries, None)
+            if entry is None:
+                return
             crowd.expected += 1
-            crowd.start(one(key, request))
+            crowd.start(one(entry))
 
     async for outcome in crowd.outcomes(feed):
         yield outcome
@@ -255,48 +296,3 @@ def _open(connection: Connection) -> list[Job]:
     ]
     mine = set(ledger.lease([job.id for job in jobs + unsaved], _LEASE))
     return [job for job in reversed(jobs + unsaved) if job.id in mine and job.status is not Status.SUBMITTING]
-
-
-def in_thread(make: Callable[[], AsyncIterator[Outcome]], close: Callable[[], Awaitable[None]]) -> Iterator[Outcome]:
-    """The same outcomes for a sync caller, from a private event loop in a thread of its own."""
-    ready: queue.Queue[Outcome | BaseException | None] = queue.Queue()
-    loop_task: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
-
-    async def work() -> None:
-        async for outcome in make():
-            ready.put(outcome)
-
-    async def main() -> None:
-        task = asyncio.create_task(work())
-        loop_task.append((asyncio.get_running_loop(), task))
-        try:
-            await task
-        except asyncio.CancelledError:
-            pass
-        finally:
-            await close()
-
-    def thread() -> None:
-        try:
-            asyncio.run(main())
-        except BaseException as problem:  # noqa: BLE001 - handed to the caller
-            ready.put(problem)
-        else:
-            ready.put(None)
-
-    worker = threading.Thread(target=thread, name="gen302-many")
-    worker.start()
-    try:
-        while True:
-            item = ready.get()
-            if item is None:
-                return
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        if worker.is_alive() and loop_task:
-            loop, task = loop_task[0]
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(task.cancel)
-        worker.join()

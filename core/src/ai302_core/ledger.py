@@ -6,7 +6,7 @@ Every method is one transaction, durable when it returns, safe to call from any 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -126,8 +126,21 @@ class Ledger(Protocol):
         since: datetime | None = None,
         text: str = "",
         limit: int | None = None,
+        provider: str = "",
+        keys: str = "",
     ) -> list[Job]:
-        """Jobs, newest first, without their `raw`; `text` is searched in the request, case ignored."""
+        """Jobs, newest first, without their `raw`.
+
+        text      is searched in the request, case ignored
+        provider  only its jobs
+        keys      only jobs whose key begins so, refused ones excepted
+        """
+
+    def batch(self, name: str) -> dict[str, Any] | None:
+        """What `keep_batch` remembered, or None."""
+
+    def keep_batch(self, name: str, document: Mapping[str, Any]) -> None:
+        """Remember a batch of this name: plain JSON data, in place of what was known of it."""
 
     def lease(self, job_ids: Sequence[str], seconds: float) -> list[str]:
         """Of these jobs, those this process may follow now; for the others another living process does."""

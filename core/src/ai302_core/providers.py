@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from . import _acting, _costs, _flows, _many, _outcomes, _routing, downloads
+from . import _acting, _costs, _flows, _loopthread, _many, _outcomes, _routing, downloads
 from ._accounts import Account
 from ._connection import Connection
 from ._looking import OnUpdate
@@ -135,7 +135,7 @@ class Provider:
         make = partial(
             _many.run_many, self._connection, requests, again=again, lenient=lenient, save_to=path_text(save_to)
         )
-        return _many.in_thread(make, self._connection.release_loop)
+        return _loopthread.in_thread(make, self._connection.release_loop)
 
     def act(
         self,
@@ -227,7 +227,7 @@ class Provider:
     def resume(self, save_to: Target | None = None) -> Iterator[Outcome]:
         """Finish every open job of the ledger nobody else follows; yields each as it settles. Pays for nothing."""
         make = partial(_many.resume, self._connection, path_text(save_to))
-        return _many.in_thread(make, self._connection.release_loop)
+        return _loopthread.in_thread(make, self._connection.release_loop)
 
     def reconcile(
         self, job: Job, *, remote_id: str | None = None, resubmit: bool = False, abandon: bool = False

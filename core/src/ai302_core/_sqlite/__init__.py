@@ -6,10 +6,10 @@ import contextlib
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ai302_core.errors import Billed, ConfigError, LedgerError
 from ai302_core.jobs import Job, Status
@@ -109,16 +109,32 @@ class SqliteLedger:
         since: datetime | None = None,
         text: str = "",
         limit: int | None = None,
+        provider: str = "",
+        keys: str = "",
     ) -> list[Job]:
         self._account_for_the_dead()
         start = float("-inf") if since is None else since.timestamp()
+        narrower, wanted = "", []
+        if provider:
+            narrower, wanted = " AND provider = ?", [_rows.plain(provider)]
+        if keys:
+            narrower, wanted = f"{narrower} AND substr(key, 1, length(?)) = ?", [*wanted, *[_rows.plain(keys)] * 2]
         query = (
             f"SELECT document FROM jobs WHERE status IN ({_places(status or tuple(Status))})"  # noqa: S608
-            " AND created_at >= ? AND instr(words, ?) ORDER BY created_at DESC, seq DESC LIMIT ?"
+            f" AND created_at >= ? AND instr(words, ?){narrower} ORDER BY created_at DESC, seq DESC LIMIT ?"
         )
         chosen = [entry.value for entry in status or tuple(Status)]
-        values = (*chosen, start, _rows.plain(text.casefold()), -1 if limit is None else limit)
+        values = (*chosen, start, _rows.plain(text.casefold()), *wanted, -1 if limit is None else limit)
         return self._read(lambda db: [_rows.job_of(document) for (document,) in db.execute(query, values)])
+
+    def batch(self, name: str) -> dict[str, Any] | None:
+        query = "SELECT document FROM batches WHERE name = ?"
+        row = self._read(lambda db: db.execute(query, (_rows.plain(name),)).fetchone())
+        return None if row is None else dict(json.loads(row[0]))
+
+    def keep_batch(self, name: str, document: Mapping[str, Any]) -> None:
+        values = (_rows.plain(name), json.dumps(document))
+        self._write(lambda db: db.execute("INSERT OR REPLACE INTO batches (name, document) VALUES (?, ?)", values))
 
     def lease(self, job_ids: Sequence[str], seconds: float) -> list[str]:
         def take(db: sqlite3.Connection) -> list[str]:

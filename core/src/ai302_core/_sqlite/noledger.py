@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from ai302_core.errors import ConfigError
 from ai302_core.jobs import Job, Status
@@ -94,6 +95,8 @@ class NoLedger:
         since: datetime | None = None,
         text: str = "",
         limit: int | None = None,
+        provider: str = "",
+        keys: str = "",
     ) -> list[Job]:
         with self._lock:
             jobs = list(self._open.values())
@@ -102,9 +105,17 @@ class NoLedger:
             for job in reversed(jobs)
             if (not status or job.status in status)
             and (since is None or job.created_at >= since)
+            and (not provider or job.provider == provider)
+            and (job.key or "").startswith(keys)
             and text.casefold() in words(job.to_dict().get("request", {}))
         ]
         return sorted(chosen, key=lambda job: job.created_at, reverse=True)[:limit]
+
+    def batch(self, name: str) -> dict[str, Any] | None:
+        return None
+
+    def keep_batch(self, name: str, document: Mapping[str, Any]) -> None:
+        """Nothing is remembered."""
 
     def lease(self, job_ids: Sequence[str], seconds: float) -> list[str]:
         return list(job_ids)

@@ -47,8 +47,13 @@ def _links_of_uploads(db: sqlite3.Connection) -> None:
     )
 
 
+def _batches(db: sqlite3.Connection) -> None:
+    # What batches remember between their runs, see `_batches.Batch`; their jobs are found by their keys.
+    db.execute("CREATE TABLE batches (name TEXT PRIMARY KEY, document TEXT NOT NULL)")
+
+
 # The nth function leads from version n to version n + 1. Never edit one that was released: append.
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _links_of_uploads)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _links_of_uploads, _batches)
 
 
 def is_current(db: sqlite3.Connection) -> bool:

@@ -17,6 +17,7 @@ VERBS = (
     ("run", 'buy, wait, save the files: gen302 run "a paper lantern" -o pictures', "make"),
     ("submit", "buy, and return as soon as it is accepted", "make"),
     ("act", "press a button of a finished job: gen302 act last upscale-2", "make"),
+    ("batch", "every row of a CSV or JSONL file, once: gen302 batch skus.csv", "batch"),
     ("follow",),
     ("wait", "follow jobs until they settle", "follow"),
     ("save", "put a job's files on disk; again is free", "follow"),

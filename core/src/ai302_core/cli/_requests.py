@@ -7,7 +7,7 @@ import sys
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING
+from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,31 +44,41 @@ _OWN = {"extra", "query", "action", "task", "values", "needs"}
 def request_of(options: Namespace, connection: Connection) -> Request:
     """The request the options describe. Raises ParameterError, ConfigError, PluginError."""
     said = prompt(options.prompt)
-    settings = pairs(options.set, "--set FIELD=VALUE")
-    cls = _class(options, connection, [name for name, _ in settings])
+    cls = class_of(options, connection, set_by(options))
     values: dict[str, Any] = {}
     if said is not None:
         values[_field(cls, ("prompt",), "a prompt")] = said
-    elif "prompt" in _names(cls) and cls.__dataclass_fields__["prompt"].default is MISSING:
+    elif "prompt" in names_of(cls) and cls.__dataclass_fields__["prompt"].default is MISSING:
         raise ParameterError(
             "There is no prompt. Nothing was sent.", field="prompt", hint='gen302 run "a paper lantern", or - for stdin'
         )
-    for option, fields in _FIELDS.items():
-        given = getattr(options, option)
-        if given is None:
+    return cls(**values, **given(cls, options))
+
+
+def set_by(options: Namespace) -> list[str]:
+    """The fields that --set names. Raises ParameterError."""
+    return [name for name, _ in pairs(options.set, "--set FIELD=VALUE")]
+
+
+def given(cls: type[Request], options: Namespace) -> dict[str, Any]:
+    """The fields the options fill, but for the prompt. Raises ParameterError."""
+    values: dict[str, Any] = {}
+    for option, wanted in _FIELDS.items():
+        said = getattr(options, option)
+        if said is None:
             continue
-        name = _field(cls, fields, f"--{option.replace('_', '-')}")
-        many = isinstance(given, list) and not _is_many(cls, name)
-        if many and len(given) > 1:
+        name = _field(cls, wanted, f"--{option.replace('_', '-')}")
+        many = isinstance(said, list) and not _is_many(cls, name)
+        if many and len(said) > 1:
             raise ParameterError(f"{cls.__name__} takes one {name}. Nothing was sent.", field=name)
-        values[name] = given[0] if many else given
-    for name, value in typed(cls, settings).items():
+        values[name] = said[0] if many else said
+    for name, value in typed(cls, pairs(options.set, "--set FIELD=VALUE")).items():
         if name in values:
             raise ParameterError(f"{name} is given twice, the second time by --set. Nothing was sent.", field=name)
         values[name] = value
     if options.extra:
         values["extra"] = _extra(options.extra)
-    return cls(**values)
+    return values
 
 
 def prompt(words: Sequence[str]) -> str | None:
@@ -100,22 +110,42 @@ def _decoded(content: bytes, where: str) -> str:
         raise ParameterError(f"The prompt from {where} is not UTF-8 text. Nothing was sent.", field="prompt") from None
 
 
-def _class(options: Namespace, connection: Connection, wanted: Sequence[str]) -> type[Request]:
-    """The class --op names; else video where an option or the chosen provider says so; the family's own for --set."""
+def class_of(options: Namespace, connection: Connection, wanted: Sequence[str]) -> type[Request]:
+    """The class --op names; else video where a field or the chosen provider says so; or the family's own."""
     if options.op is not None:
         return operation_class(connection.default().family, options.op)
-    generic: type[ImageRequest | VideoRequest] = ImageRequest
-    if any(getattr(options, name) is not None for name in _VIDEO):
-        generic = VideoRequest
-    elif options.provider is not None:
-        kinds = {entry.request.kind for entry in connection.default().family.operations}
-        generic = VideoRequest if "video" in kinds and "image" not in kinds else ImageRequest
-    if set(wanted) <= set(_names(generic)):
+    generic = _generic(options, connection, wanted)
+    if set(wanted) <= set(names_of(generic)):
         return generic
     family = connection.serving(generic(prompt="")).family
     own = [entry.request for entry in family.operations if issubclass(entry.request, generic)]
-    fitting = [cls for cls in own if set(wanted) <= set(_names(cls))]
+    fitting = [cls for cls in own if set(wanted) <= set(names_of(cls))]
     return fitting[0] if fitting else own[0] if own else generic
+
+
+def _generic(
+    options: Namespace, connection: Connection, wanted: Sequence[str]
+) -> type[ImageRequest] | type[VideoRequest]:
+    if any(getattr(options, name) is not None or name in wanted for name in _VIDEO):
+        return VideoRequest
+    if options.provider is None:
+        return ImageRequest
+    kinds = {entry.request.kind for entry in connection.default().family.operations}
+    return VideoRequest if "video" in kinds and "image" not in kinds else ImageRequest
+
+
+def fields_known(options: Namespace, connection: Connection, wanted: Sequence[str]) -> frozenset[str]:
+    """Every field that some request of the family that would serve them has."""
+    generic = _generic(options, connection, wanted)
+    serving = connection.default() if options.op is not None else connection.serving(generic(prompt=""))
+    classes = [generic, *(entry.request for entry in serving.family.operations)]
+    return frozenset(name for cls in classes for name in names_of(cls))
+
+
+def field_for(column: str, names: Iterable[str]) -> str | None:
+    """The field of these that a column, or an option of this name, fills; None when there is none."""
+    plain = "_".join(column.casefold().replace("-", " ").split())
+    return next((name for name in _FIELDS.get(plain, (plain,)) if name in names), None)
 
 
 def operation_class(family: Family, name: str) -> type[Request]:
@@ -135,13 +165,13 @@ def operation_class(family: Family, name: str) -> type[Request]:
     )
 
 
-def _names(cls: type[Request]) -> list[str]:
+def names_of(cls: type[Request]) -> list[str]:
     """The fields a caller may set."""
-    return [name for name in cls.__dataclass_fields__ if name not in _OWN]
+    return [item.name for item in fields(cls) if item.name not in _OWN]
 
 
 def _field(cls: type[Request], fields: Iterable[str], what: str) -> str:
-    known = _names(cls)
+    known = names_of(cls)
     for name in fields:
         if name in known:
             return name
@@ -153,7 +183,7 @@ def _field(cls: type[Request], fields: Iterable[str], what: str) -> str:
 
 def typed(cls: type[Request], settings: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """The fields of --set with values of the types the class declares. Raises ParameterError."""
-    known = _names(cls)
+    known = names_of(cls)
     values: dict[str, Any] = {}
     for name, text in settings:
         name = name.replace("-", "_")
@@ -173,6 +203,13 @@ def typed(cls: type[Request], settings: Sequence[tuple[str, str]]) -> dict[str, 
     return values
 
 
+def cell(cls: type[Request], name: str, value: Any) -> Any:
+    """A cell of a table as the field wants it: text is typed by the class, what JSON typed is left alone."""
+    if _is_many(cls, name):
+        return _entries(value) if isinstance(value, str) else value
+    return _value(name, value, _kinds(cls, name)) if isinstance(value, str) else value
+
+
 def _entries(text: str) -> tuple[Any, ...]:
     if text.startswith("["):
         found = _json(text, "a list")
@@ -181,7 +218,9 @@ def _entries(text: str) -> tuple[Any, ...]:
 
 
 def _is_many(cls: type[Request], name: str) -> bool:
-    return any(typing.get_origin(kind) is tuple for kind in _kinds(cls, name)) and str not in _kinds(cls, name)
+    return any(typing.get_origin(kind) in (tuple, Sequence) for kind in _kinds(cls, name)) and str not in _kinds(
+        cls, name
+    )
 
 
 def _kinds(cls: type[Request], name: str) -> list[Any]:
@@ -196,7 +235,7 @@ def _kinds(cls: type[Request], name: str) -> list[Any]:
 
 def _value(name: str, text: str, kinds: Sequence[Any]) -> Any:
     def refuse(expected: str) -> ParameterError:
-        return ParameterError(f"--set {name}={text}: expected {expected}. Nothing was sent.", field=name)
+        return ParameterError(f"{name}={text}: expected {expected}. Nothing was sent.", field=name)
 
     if str in kinds:
         return text

@@ -58,6 +58,13 @@ class Session:
 
         return Connection(self.options.provider, config_from=self.options.config)
 
+    def connect(self, name: str) -> None:
+        """Name another provider than the options did, before anything was asked of one."""
+        self.close()
+        self.options.provider = name
+        for made in ("connection", "provider"):
+            self.__dict__.pop(made, None)
+
     @cached_property
     def provider(self) -> Provider:
         """The provider the options name."""

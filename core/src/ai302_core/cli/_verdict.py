@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ai302_core.jobs import Job
 
 OK, FAILED, USAGE, RUNNING, REFUSED, NO_MONEY, BUSY, UNCONFIRMED, FILE_MISSING, INPUT = 0, 1, 2, 3, 4, 5, 6, 7, 9, 10
+PARTLY = 8
 INTERRUPTED = 130
 
 _CODES: tuple[tuple[type[Ai302Error], int], ...] = (

@@ -1,0 +1,174 @@
+"""Rows and rounds: which files are read, which rows are the same intention, what another run may buy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from ai302_core import _batches, _tables, errors
+from ai302_core._batches import Batch, Halt
+from ai302_core.jobs import Job, Status
+
+TEXT = 'sku,name\r\nA1,红杯 "big"\r\n\r\n"A,2","two\r\nlines"\r\n'
+BATCH = Batch(name="skus", file="/a/skus.csv", recipe={"prompt": "{name}"}, identity=("sku", "name"))
+
+
+def job(key: str, status: Status = Status.SUCCEEDED) -> Job:
+    return Job(
+        id=f"261121-{status[:8]}",
+        provider="p",
+        family="f",
+        operation="o",
+        status=status,
+        created_at=datetime(2026, 11, 21, tzinfo=UTC),
+        key=key,
+    )
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"], ids=["comma", "semicolon", "tab"])
+def test_a_table_reads_the_same_in_every_usual_dress(encoding: str, delimiter: str) -> None:
+    text = 'sku,name\r\nA1,"红杯 ""big"""\r\n\r\n"A,2","two\r\nlines"\r\n'.replace(",", delimiter)
+    text = text.replace(f"A{delimiter}2", "A,2")
+    content = text.encode(encoding)
+    if encoding == "utf-16-be":
+        content = b"\xfe\xff" + content
+    named = encoding if encoding == "utf-16-le" else None  # without its mark it has to be said
+    table = _tables.read(content, name="skus.csv", encoding=named)
+    assert table.columns == ("sku", "name")
+    assert [(row.line, dict(row.cells)) for row in table.rows] == [
+        (2, {"sku": "A1", "name": '红杯 "big"'}),
+        (4, {"sku": "A,2", "name": "two\r\nlines"}),
+    ]
+
+
+def test_json_lines_keep_their_types() -> None:
+    table = _tables.read(b'{"prompt": "x", "seed": 3}\n\n{"prompt": "y", "images": ["a.png"], "seed": null}\n',
+                         name="x.jsonl")  # fmt: skip
+    assert table.columns == ("prompt", "seed", "images")
+    assert [(row.line, dict(row.cells)) for row in table.rows] == [
+        (1, {"prompt": "x", "seed": 3}),
+        (3, {"prompt": "y", "images": ["a.png"]}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "said"),
+    [
+        ("name\n红杯\n".encode("gb18030"), "a.csv", "not UTF-8 text (line 2)"),
+        ("name\nx\n".encode("utf-16-le"), "a.csv", "NUL"),
+        (b"", "a.csv", "no rows"),
+        (b"name\n\n", "a.csv", "no rows"),
+        (b"a,b\n1,2,3\n", "a.csv", "Line 2 has 3 cells"),
+        (b"a,b\n1\n", "a.csv", "Line 2 has 1 cell"),
+        (b"a,a\n1,2\n", "a.csv", "two columns 'a'"),
+        (b"a,,b\n1,2,3\n", "a.csv", "Column 2 has no name"),
+        (b"a,b;c\n1,2;3\n", "a.csv", "could be separated"),
+        (b'a\n"open\n', "a.csv", "no CSV"),
+        (b"[1]\n", "a.jsonl", "no JSON object"),
+        (b"{\n", "a.jsonl", "Line 1 is no JSON"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and " " in value else "",
+)
+def test_what_is_no_table_is_refused_with_its_line(content: bytes, name: str, said: str) -> None:
+    with pytest.raises(errors.ParameterError, match="Nothing was sent") as caught:
+        _tables.read(content, name=name)
+    assert said in caught.value.message
+
+
+def test_the_encoding_can_be_said_and_is_checked() -> None:
+    content = "name\n红杯\n".encode("gb18030")
+    assert _tables.read(content, name="a.csv", encoding="gb18030").rows[0].cells == {"name": "红杯"}
+    for wrong in ("utf-8", "klingon"):
+        with pytest.raises(errors.ParameterError):
+            _tables.read(content, name="a.csv", encoding=wrong)
+
+
+def test_a_spreadsheets_own_line_names_the_separator() -> None:
+    table = _tables.read(b"sep=;\r\na,b;c\r\n1,2;3\r\n", name="a.csv")
+    assert table.columns == ("a,b", "c")
+    assert table.rows[0].line == 3
+
+
+def test_a_row_is_the_cells_it_uses_and_its_number_among_equals() -> None:
+    rows = [{"sku": "A", "name": "x", "cost": "1"}, {"sku": "A", "name": "x", "cost": "2"}, {"sku": "B", "name": "x"}]
+    first, second, third = _batches.keys(BATCH, rows)
+    assert first != second != third != first
+    moved = replace(BATCH, file="/other.csv", identity=("name", "sku"), options={"provider": "elsewhere"})
+    assert _batches.keys(moved, [{**row, "cost": "9"} for row in rows]) == [first, second, third]
+    assert _batches.keys(moved, rows[::-1]) == [third, first, second]  # another order of unequal rows changes nothing
+    assert {_batches.name_of(key) for key in (first, second, third)} == {"skus"}
+    assert _batches.keys(replace(BATCH, round=2), rows)[0] == f"{first}@2"
+    assert _batches.name_of("order-4711") is None
+    assert _batches.name_of(None) is None
+
+
+def test_the_same_options_go_on_with_the_same_round() -> None:
+    jobs = [job(key) for key in _batches.keys(BATCH, [{"sku": "A"}])]
+    after = _batches.advance(BATCH, replace(BATCH, identity=("name",)), ["sku", "name"], jobs, again_all=False)
+    assert (after.round, after.identity) == (1, BATCH.identity)  # another -o does not make other rows of them
+
+
+def test_other_options_are_refused_while_rows_are_alive() -> None:
+    wanted = replace(BATCH, recipe={"prompt": "a {name}"})
+    rows = [{"sku": "A"}, {"sku": "B"}, {"sku": "C"}]
+    jobs = [job(key, status) for key, status in zip(
+        _batches.keys(BATCH, rows), (Status.SUCCEEDED, Status.FAILED, Status.UNCONFIRMED), strict=True)]  # fmt: skip
+    with pytest.raises(errors.ParameterError, match=r"2 rows .* bought again: prompt was"):
+        _batches.advance(BATCH, wanted, ["sku", "name"], jobs, again_all=False)
+    assert _batches.advance(BATCH, wanted, ["sku", "name"], jobs, again_all=True).round == 2
+    # A dead row holds its key for what it was: other words need another.
+    assert _batches.advance(BATCH, wanted, ["sku", "name"], jobs[1:2], again_all=False).round == 2
+    assert _batches.advance(BATCH, wanted, ["sku", "name"], [], again_all=False).round == 1
+    with pytest.raises(errors.ParameterError, match="a column that tells its rows apart is missing"):
+        _batches.advance(BATCH, BATCH, ["name"], jobs, again_all=False)
+
+
+def test_all_again_begins_only_after_the_round_is_over() -> None:
+    assert _batches.advance(BATCH, BATCH, ["sku", "name"], [], again_all=True).round == 1
+    over = replace(BATCH, complete=True)
+    after = _batches.advance(over, BATCH, ["sku", "name"], [], again_all=True)
+    assert (after.round, after.complete) == (2, False)
+    assert _batches.advance(after, BATCH, ["sku", "name"], [], again_all=True).round == 2
+
+
+def test_a_batch_survives_json() -> None:
+    assert Batch.from_json({**BATCH.to_json(), "of_a_later_version": 1}) == BATCH
+
+
+@pytest.mark.parametrize("name", ["", " ", "a#b", "a\nb"])
+def test_names_that_cannot_be_a_batch(name: str) -> None:
+    with pytest.raises(errors.ParameterError):
+        _batches.checked(name)
+
+
+def test_prompts_from_templates() -> None:
+    cells = {"name": "mug {big}", "n": 3}
+    assert _batches.fill("a {name}, {{x}}, {n}{gone}", cells, ["name", "n", "gone"]) == "a mug {big}, {x}, 3"
+    with pytest.raises(errors.ParameterError, match=r"did you mean \{name\}"):
+        _batches.fill("{nam}", cells, ["name"])
+    with pytest.raises(errors.ParameterError, match="lone"):
+        _batches.names_in("a { b")
+
+
+def test_what_stops_a_batch() -> None:
+    halt = Halt()
+    failed = job("k", Status.FAILED)
+    for _ in range(50):
+        halt.see(failed, errors.JobFailed("no", job=failed))
+        halt.see(None, errors.ContentRejectedError("no", status_code=400))
+    for _ in range(_batches.PATIENCE - 1):
+        halt.see(None, errors.TransportError("refused", sent=False))
+    halt.see(job("k"), None)
+    assert halt.reason is None
+    for _ in range(_batches.PATIENCE):
+        halt.see(None, errors.TransportError("refused", sent=False))
+    assert isinstance(halt.reason, errors.TransportError)
+
+
+def test_what_every_row_would_meet_stops_at_once() -> None:
+    halt = Halt()
+    halt.see(None, errors.BalanceError("empty", status_code=402))
+    assert isinstance(halt.reason, errors.BalanceError)

@@ -1,0 +1,217 @@
+"""A batch buys every row once: killed, repeated, changed, refused; counted at the sandbox and on the disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from ai302_core import config
+from ai302_core._sqlite import open_ledger
+from ai302_core.cli import main
+from ai302_core.jobs import Status
+from ai302_core.sandbox import RunningSandbox, serve
+
+ROWS = 60
+
+
+@pytest.fixture
+def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSandbox]:
+    with serve(speed=400, seed=1) as running:
+        monkeypatch.setenv("GEN302_SANDBOX", running.url)
+        yield running
+
+
+@pytest.fixture
+def batch(capsys: pytest.CaptureFixture[str]) -> Any:
+    """`batch(arguments…, expect=exit code)`: (what every row became, the summary)."""
+
+    def run(*arguments: str, expect: int = 0) -> tuple[list[Any], Any]:
+        code = main(["batch", *arguments, "--json"])
+        told = capsys.readouterr()
+        assert code == expect, told.err
+        assert "Traceback" not in told.err
+        records = [json.loads(line) for line in told.out.splitlines()]
+        return records[:-1], records[-1]
+
+    return run
+
+
+def write(name: str, *lines: str) -> None:
+    Path(name).write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def stored() -> Any:
+    return open_ledger(config.find_ledger(None), data_dir=config.data_dir())
+
+
+def until(true: Any) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline, "nothing came of it within 60 s"
+        time.sleep(0.01)
+
+
+def looked_up(sandbox: RunningSandbox) -> int:
+    """Do what a person does with unconfirmed jobs: find each in the service's own list, by its prompt."""
+    ledger = stored()
+    lost = [job for job in ledger.jobs(status=(Status.UNCONFIRMED,)) if job.remote_id is None]
+    known = {job.remote_id for job in ledger.jobs()}
+    ledger.close()
+    there: dict[str, str] = {}
+    for task in sandbox.jobs:
+        if task["id"] not in known:
+            url = f"{sandbox.url}/mj/task/{task['id']}/fetch"
+            there[httpx.get(url, headers={"mj-api-secret": sandbox.key}, timeout=10).json()["prompt"]] = task["id"]
+    for lost_job in lost:
+        found = there.get(lost_job.request.prompt)
+        how = ["--found", found] if found else ["--resubmit"]
+        assert main(["jobs", "reconcile", lost_job.id, *how]) == 0
+    return len(lost)
+
+
+def test_killed_twice_and_repeated_it_pays_once_a_row(sandbox: RunningSandbox) -> None:
+    write("skus.csv", "sku;name;cost", *(f"S{n:03};mug number {n};{n}" for n in range(ROWS)))
+    typed = ["batch", "skus.csv", "--prompt", "photo of {name}", "-o", "shots/{sku}-{n}", "--ignore", "cost"]
+    for paid in (ROWS // 4, ROWS // 2):
+        with subprocess.Popen(
+            [sys.executable, "-m", "ai302_core", *typed], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as running:
+            until(lambda paid=paid: sandbox.paid >= paid)
+            running.send_signal(signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
+            running.wait(30)
+    code = main(typed)
+    if looked_up(sandbox):
+        assert code == 8
+        code = main(typed)
+    assert code == 0
+    assert sandbox.paid == ROWS
+    there = Counter(path.name.partition("-")[0] for path in Path("shots").glob("*.png"))
+    assert there == {f"S{n:03}": 4 for n in range(ROWS)}
+    polls = len(sandbox.requests)
+    assert main(["batch", "skus.csv"]) == 0  # the options are remembered, and nothing is left to ask
+    assert len(sandbox.requests) == polls
+
+
+def test_options_that_would_buy_again_stop_it(sandbox: RunningSandbox, batch: Any) -> None:
+    write("skus.csv", "sku,name", "A,red mug", "B,red mug", "C,red mug")
+    rows, told = batch("skus.csv", "--prompt", "photo of {name}", "-o", "shots/{sku}-{n}")
+    assert sorted(row["row"] for row in rows) == [2, 3, 4]
+    assert told == {"v": 1, "batch": "skus", "round": 1, "rows": 3, "done": 3, "not_begun": 0, "files": 12, "exit": 0}
+    _, refused = batch("skus.csv", "--prompt", "drawing of {name}", expect=2)
+    assert "3 rows of the batch 'skus' would be bought again" in refused["error"]["message"]
+    assert refused["error"]["billed"] == "no"
+    _, elsewhere = batch("skus.csv", "-o", "other")  # only the place: free
+    assert (elsewhere["done"], sandbox.paid) == (3, 3)
+    assert len(list(Path("other").glob("*.png"))) == 12
+    batch("skus.csv", "--prompt", "drawing of {name}", "--again", "all")
+    assert sandbox.paid == 6
+    write("skus.csv", "sku,name", "A,red mug", "D,blue mug", "B,red mug", "C,red mug", "A,red mug")
+    _, told = batch("skus.csv")
+    assert (told["rows"], sandbox.paid) == (5, 8)  # the new row, and one more like the first
+    batch("skus.csv", "--again", "all")
+    assert sandbox.paid == 13
+
+
+def test_failed_rows_are_bought_again_only_when_asked(sandbox: RunningSandbox, batch: Any) -> None:
+    write("p.jsonl", *(json.dumps({"prompt": f"study {n}"}) for n in range(4)))
+    sandbox.fault("submit", "fail")
+    rows, told = batch("p.jsonl", "-o", "shots", expect=8)
+    assert (told["done"], told["failed"], sandbox.paid) == (3, 1, 4)
+    assert [row["error"]["type"] for row in rows if row["error"]] == ["JobFailed"]
+    batch("p.jsonl", expect=8)
+    assert sandbox.paid == 4
+    _, told = batch("p.jsonl", "--again", "failed")
+    assert (told["done"], sandbox.paid) == (4, 5)
+
+
+def test_no_more_than_max_jobs_over_all_runs(sandbox: RunningSandbox, batch: Any) -> None:
+    write("p.csv", "prompt", *(f"study {n}" for n in range(5)))
+    _, told = batch("p.csv", "--max-jobs", "2", expect=8)
+    assert (told["done"], told["not_begun"], sandbox.paid) == (2, 3, 2)
+    _, told = batch("p.csv", expect=8)
+    assert (told["not_begun"], sandbox.paid) == (3, 2)
+    _, told = batch("p.csv", "--max-jobs", "9")
+    assert (told["done"], sandbox.paid) == (5, 5)
+
+
+def test_no_balance_stops_the_rest(monkeypatch: pytest.MonkeyPatch, batch: Any) -> None:
+    write("p.csv", "prompt", *(f"study {n}" for n in range(80)))
+    with serve(speed=400, seed=1, balance=0) as poor:
+        monkeypatch.setenv("GEN302_SANDBOX", poor.url)
+        _, told = batch("p.csv", expect=5)
+        assert (told["no_money"] + told["not_begun"], poor.paid) == (80, 0)
+    assert told["not_begun"] > 40
+
+
+def test_every_row_is_looked_at_before_the_first_is_sent(sandbox: RunningSandbox, batch: Any) -> None:
+    write("bad.csv", "prompt,seed,ar,image", "one,1,3:2,", "two,x,3:2,", "three,3,wide,", ",4,3:2,", "five,5,,gone.png")
+    _, told = batch("bad.csv", expect=2)
+    message = told["error"]["message"]
+    assert "4 of 5 rows cannot be sent" in message
+    for said in ("line 3: seed=x: expected a whole number", "line 4: aspect_ratio", "line 5: There is no prompt",
+                 "line 6: images: there is no file"):  # fmt: skip
+        assert said in message
+    write("odd.csv", "prompt,seeds", "one,1")
+    assert "did you mean 'seed'?" in batch("odd.csv", expect=2)[1]["error"]["message"]
+    assert batch("odd.csv", "--ignore", "seeds", "--dry-run")[0] == []
+    assert sandbox.requests == []
+    assert stored().jobs() == []
+
+
+def test_cells_are_fields_and_paths_begin_at_the_file(sandbox: RunningSandbox, batch: Any) -> None:
+    Path("job").mkdir()
+    Image.new("RGB", (96, 64), "orange").save("job/lamp.png")
+    write("job/list.csv", "Prompt\tAspect Ratio\tchaos\timage\tsku", "a lamp\t3:2\t10\tlamp.png\tNUL",
+          "a lamp\t\t\t\t../x")  # fmt: skip
+    rows, _ = batch("job/list.csv", "--ar", "1:1", "-o", "out/{sku}/{n}")
+    requests = {row["row"]: row["job"]["request"] for row in rows}
+    assert (requests[2]["aspect_ratio"], requests[2]["chaos"]) == ("3:2", 10)
+    assert requests[2]["images"][0]["file"]["name"] == "lamp.png"
+    assert requests[3]["aspect_ratio"] == "1:1"  # where a cell is empty, the option speaks
+    assert sorted({path.parent.name for path in Path("out").rglob("*.png")}) == ["_NUL", "_x"]
+
+
+def test_another_file_of_the_same_name_is_no_part_of_the_batch(sandbox: RunningSandbox, batch: Any) -> None:
+    Path("november").mkdir()
+    write("p.csv", "prompt", "a lamp")
+    write("november/p.csv", "prompt", "a door")
+    batch("p.csv", "-o", "shots")
+    _, told = batch("november/p.csv", expect=2)
+    assert "no row of this file belongs to it" in told["error"]["message"]
+    batch("november/p.csv", "--name", "november")
+    assert sandbox.paid == 2
+    assert len(list(Path("november").glob("*.png"))) == 4  # without -o: a folder called like the batch
+
+
+def test_two_windows_share_one_batch(sandbox: RunningSandbox) -> None:
+    write("p.csv", "prompt", *(f"study {n}" for n in range(12)))
+    typed = [sys.executable, "-m", "ai302_core", "batch", "p.csv", "-o", "shots"]
+    running = [subprocess.Popen(typed, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(2)]
+    assert [window.wait(60) for window in running] == [0, 0]
+    assert sandbox.paid == 12
+
+
+def test_ctrl_c_leaves_nothing_unconfirmed(sandbox: RunningSandbox) -> None:
+    write("p.csv", "prompt", *(f"study {n}" for n in range(200)))
+    typed = [sys.executable, "-m", "ai302_core", "batch", "p.csv", "-o", "shots"]
+    with subprocess.Popen(typed, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
+        until(lambda: sandbox.paid >= 20)
+        running.send_signal(signal.SIGINT)
+        told = running.communicate(timeout=60)[1]
+    assert running.returncode == 130
+    assert "Next: gen302 batch" in told
+    jobs = stored().jobs()
+    assert Counter(job.status for job in jobs)[Status.UNCONFIRMED] == 0
+    assert len([job for job in jobs if job.remote_id]) == sandbox.paid < 200
