@@ -57,7 +57,8 @@ class Part:
         self._shared = lock is not None
         if lock is None:  # another process is at it, or this file system has no locks: an own file, not resumed later
             self.path = folder / f".{name}-{os.urandom(4).hex()}.part"
-            lock = _notes(self.path).open("w+b")
+            # Held like the other, so that the process that finishes first does not sweep it away.
+            lock = locked(_notes(self.path)) or _notes(self.path).open("w+b")
         self._lock = lock
         self._known: dict[str, Any] = self._read()
         self.size = 0
