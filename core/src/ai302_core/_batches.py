@@ -25,7 +25,20 @@ from .errors import (
 )
 from .jobs import Job, Status
 
-__all__ = ["DEAD", "Batch", "Halt", "advance", "checked", "fill", "keys", "name_of", "names_in", "prefix", "settled"]
+__all__ = [
+    "DEAD",
+    "Batch",
+    "Halt",
+    "advance",
+    "checked",
+    "fill",
+    "keys",
+    "name_of",
+    "names_in",
+    "prefix",
+    "round_of",
+    "settled",
+]
 
 DEAD = frozenset({Status.FAILED, Status.CANCELED, Status.ABANDONED, Status.REFUSED})
 PATIENCE = 8
@@ -119,7 +132,7 @@ def advance(
     """
     if kept is None:
         return wanted
-    mine = [job for job in jobs if job.status is not Status.REFUSED and _round(job) == kept.round]
+    mine = [job for job in jobs if job.status is not Status.REFUSED and round_of(job) == kept.round]
     alive = [job for job in mine if job.status not in DEAD]
     changed = kept.recipe != wanted.recipe or not set(kept.identity) <= set(columns)
     if changed:
