@@ -26,6 +26,12 @@ from ai302_core.sandbox import RunningSandbox, serve
 ROWS = 60
 
 
+@pytest.fixture(autouse=True)
+def one_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several are installed; these tests speak of one."""
+    monkeypatch.setenv("GEN302_DEFAULT", "midjourney")
+
+
 @pytest.fixture
 def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSandbox]:
     with serve(speed=400, seed=1) as running:

@@ -150,7 +150,8 @@ def advance(
     return replace(wanted, identity=kept.identity, round=kept.round, complete=kept.complete)
 
 
-def _round(job: Job) -> int:
+def round_of(job: Job) -> int:
+    """The round its key belongs to; 0 for a job of no batch."""
     match = _KEY.fullmatch(job.key or "")
     return int(match[2] or 1) if match else 0
 

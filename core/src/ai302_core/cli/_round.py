@@ -1,0 +1,171 @@
+"""One run of a batch: rows looked at before any is sent, bought or taken up again, told and summed up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from ai302_core import _batches, _loopthread, _many, _outcomes
+from ai302_core._batches import Batch, Halt
+from ai302_core._many import Wanted
+from ai302_core._submitting import Order
+from ai302_core._tables import Row
+from ai302_core.errors import Ai302Error, ParameterError
+from ai302_core.jobs import Job, Outcome, Status
+
+from . import _crowd, _rows, _verdict
+from ._rows import Reading
+from ._session import Session
+from ._tally import Tally
+
+
+class Round:
+    """One run of a batch."""
+
+    def __init__(
+        self, session: Session, batch: Batch, how: Reading, rows: Mapping[str, Row], jobs: Mapping[str, Job]
+    ) -> None:
+        self.session = session
+        self.batch = batch
+        self.how = how
+        self.rows = rows
+        self.jobs = {key: job for key, job in jobs.items() if key in rows}
+        cap = batch.options.get("max_jobs")
+        self.left = float("inf") if cap is None else max(0, cap - _bought(session, batch.name))
+        self.halt = Halt()
+        self.skipped = 0
+        self.lenient = bool(batch.options.get("lenient"))
+
+    def validate(self) -> None:
+        """Every row that would be sent can be. Raises ParameterError naming the lines."""
+        problems: list[tuple[Row, Ai302Error]] = []
+        for key, row in self.rows.items():
+            if key in self.jobs:
+                continue
+            try:
+                request = _rows.request(self.how, row)
+                _rows.destination(self.how, row)
+                if not any(request.media()) or self.session.options.dry_run:
+                    self.session.provider.dry_run(request, lenient=self.lenient)
+            except ParameterError as problem:
+                problems.append((row, problem))
+        if problems:
+            raise _rows.refused(problems, len(self.rows))
+
+    def preview(self) -> int:
+        """What would be sent, the first row in full."""
+        fresh = [(key, row) for key, row in self.rows.items() if key not in self.jobs]
+        output = self.session.output
+        for position, (key, row) in enumerate(fresh):
+            if position and not output.as_json:
+                break
+            shown = self.session.provider.dry_run(_rows.request(self.how, row), lenient=self.lenient)
+            request = {"method": shown.method, "url": shown.url, "headers": dict(shown.headers), "body": shown.body}
+            if output.as_json:
+                target = _rows.destination(self.how, row)
+                self.session.tell(None, row=row.line, key=key, request=request, to=target)
+            else:
+                output.data(f"line {row.line}:\n{json.dumps(request, ensure_ascii=False, indent=2)}")
+        output.say(f"{self.batch.name}: {_rows_of(len(self.rows))}, {len(self.jobs)} bought before, "
+                   f"{int(min(len(fresh), self.left))} to buy. Nothing was sent.")  # fmt: skip
+        return 0
+
+    def run(self) -> int:
+        """Buy, follow, save, tell."""
+        session = self.session
+        session.goes_on = f"gen302 batch {self.batch.file}"
+        tally = Tally(self.batch.name, len(self.rows))
+        roles, sidecar = self.batch.options.get("only"), not self.batch.options.get("no_sidecar")
+        with _crowd.watching(session, tally) as watch:
+            finished = self._finished(roles)
+            for key, files in finished.items():
+                self._told(tally, watch, Outcome(key=key, job=self.jobs[key], files=files))
+            crowd = _many.Crowd(session.connection, None, roles=roles, sidecar=sidecar, on_update=watch.update)
+            make = partial(_many.run_wanted, session.connection, self._orders(finished), crowd)
+            # Closed here and not when it is forgotten: no receipt may still be under way when the ledger closes.
+            with closing(_loopthread.in_thread(make, session.connection.release_loop)) as outcomes:
+                for outcome in outcomes:
+                    self.halt.see(outcome.job, outcome.error)
+                    self._told(tally, watch, outcome)
+        return self._summed_up(tally)
+
+    def _finished(self, roles: Sequence[str] | None) -> dict[str, tuple[Path, ...]]:
+        """Rows of which nothing is missing: their files stand where this run wants them."""
+        ledger = self.session.connection.ledger
+        found: dict[str, tuple[Path, ...]] = {}
+        for key, job in self.jobs.items():
+            to = _rows.destination(self.how, self.rows[key])
+            moved = ledger.destination(job.id) != to
+            if moved:
+                ledger.set_destination(job.id, to)
+            if moved or job.status is not Status.SUCCEEDED or roles is not None:
+                continue
+            records = ledger.files(job.id)
+            if _outcomes.complete(job, records) and all(_stands(record.path, record.size) for record in records):
+                found[key] = tuple(Path(record.path) for record in records)
+        return found
+
+    def _orders(self, finished: Mapping[str, object]) -> Iterator[Wanted]:
+        for key, row in self.rows.items():
+            if key in finished:
+                continue
+            job = self.jobs.get(key)
+            again = self.session.options.again == "failed" and job is not None and job.status in _batches.DEAD
+            fresh = job is None or again
+            if fresh and (self.halt.reason is not None or self.left < 1):
+                self.skipped += 1
+                continue
+            if fresh:
+                self.left -= 1
+            order = Order(key=key, again=again, lenient=self.lenient, save_to=_rows.destination(self.how, row))
+            known = None if fresh or job is None or job.status is Status.SUBMITTING else job
+            request = known.request if known is not None and known.request is not None else None
+            yield Wanted(request or _rows.request(self.how, row), order, known)
+
+    def _told(self, tally: Tally, watch: _crowd.Watching, outcome: Outcome) -> None:
+        line = self.rows[outcome.key or ""].line
+        error = outcome.error
+        code = _verdict.OK if error is None else _verdict.exit_code(error)
+        tally.add(code, outcome, line)
+        watch.outcome(outcome)
+        output = self.session.output
+        if output.as_json:
+            output.record(_verdict.document(outcome.job, outcome.files, error, code, row=line, key=outcome.key))
+            return
+        if error is not None and tally.worth_telling():
+            output.complain(f"line {line}: {error.message}", _verdict.money(error, outcome.job), error.hint)
+        if not watch.covers_stdout:
+            for path in outcome.files:
+                output.data(str(path))
+
+    def _summed_up(self, tally: Tally) -> int:
+        session = self.session
+        code = tally.code(self.skipped)
+        complete = tally.unsettled == 0 and self.skipped == 0
+        if complete != self.batch.complete:
+            session.connection.ledger.keep_batch(self.batch.name, replace(self.batch, complete=complete).to_json())
+        if session.output.as_json:
+            session.output.record({"v": 1, "batch": self.batch.name, "round": self.batch.round,
+                                   **tally.counts(self.skipped), "exit": code})  # fmt: skip
+        for text in tally.told(self.skipped, self.halt.reason, self.left < 1, self.batch.file):
+            session.output.say(text)
+        return code
+
+
+def _bought(session: Session, name: str) -> int:
+    return len(session.connection.ledger.jobs(keys=_batches.prefix(name)))
+
+
+def _rows_of(number: int) -> str:
+    return f"{number} row{'' if number == 1 else 's'}"
+
+
+def _stands(path: str, size: int) -> bool:
+    try:
+        return Path(path).stat().st_size == size
+    except OSError:
+        return False
