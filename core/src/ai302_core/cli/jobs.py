@@ -200,7 +200,7 @@ def _told(job: Job, files: Sequence[FileRecord]) -> list[tuple[str, str]]:
         *((name, "" if at is None else f"{at.astimezone():%Y-%m-%d %H:%M:%S}") for name, at in times),
         *((f"  {name}", str(value)) for name, value in request.items() if name not in _INNER),
         *(("note", notice.message) for notice in job.warnings),
-        *((asset.role, asset.url or asset.text or "") for asset in job.assets),
+        *((asset.role, asset.url or asset.path or asset.text or "") for asset in job.assets),
         *(("file", file.path) for file in files),
         ("actions", ", ".join(action.name for action in job.actions)),
         ("needs", ", ".join(job.needs)),
