@@ -91,6 +91,8 @@ class Hand:
                 if receipt.job is not None:
                     job = keeping.kept(self.ledger.results, receipt.job, receipt.files)
                     self.ledger.write(job, receipt.reply)
+                    for other in receipt.others:
+                        self.ledger.write(other, receipt.reply)
                     receipt = replace(receipt, job=job)
                 return receipt
             case Sleep():

@@ -89,7 +89,6 @@ def test_a_button_is_known_by_its_custom_id(custom_id: str, name: str, operation
         button("", "Web", style=5),
         button(None, "Web"),
         {"label": "U1"},
-        button("MJ::Job::PicReader::all", "Imagine all"),
         button("MJ::CancelJob::ByJobid::1", "Cancel"),
         button("MJ::Prompts::Appeal", "Appeal"),
         button("MJ::JOB::unheard_of::1", "Do wonders"),
@@ -137,8 +136,26 @@ def test_u1_of_clips_and_of_pictures_are_different_things() -> None:
     assert (first.operation, again.operation) == ("clip", "clip")
     (picture,) = offered(button(f"MJ::JOB::upsample::1::{U}", "U1"))
     assert picture.operation == "upscale"
-    (by_label,) = offered(button("relay-1", "U1"), videoUrls=[{"url": "https://a.example/1.mp4"}])
+    by_label, longer = offered(button("relay-1", "U1"), videoUrls=[{"url": "https://a.example/1.mp4"}])
     assert by_label.operation == "clip"
+    assert (longer.name, longer.operation, dict(longer.values)) == ("extend-1", "extend", {"index": 0})
+
+
+def test_imagine_all_is_one_press_for_four_jobs() -> None:
+    (action,) = offered(button("MJ::Job::PicReader::all", "Imagine all"))
+    assert (action.name, action.operation, action.jobs, action.once) == ("imagine-all", "imagine-all", 4, False)
+
+
+def test_the_server_without_buttons_offers_changes_by_name_and_number() -> None:
+    bare = {"status": "SUCCESS", "action": "IMAGINE", "properties": {"messageHash": U, "flags": 0}}
+    found = {action.name: action for action in actions(bare)}
+    names = [*(f"upscale-{n}" for n in range(1, 5)), "reroll", *(f"vary-{n}" for n in range(1, 5))]
+    assert list(found) == names
+    assert found["upscale-3"].values == {"action": "UPSCALE", "index": 3}
+    assert {action.operation for action in found.values()} == {"change"}
+    assert [action.once for action in found.values()] == [True] * 4 + [False] * 5
+    for other in ({**bare, "buttons": None}, {**bare, "action": "UPSCALE"}, {**bare, "properties": {}}):
+        assert actions(other) == []
 
 
 def test_several_of_one_meaning_are_told_apart_and_repeats_are_not() -> None:

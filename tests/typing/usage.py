@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from os import PathLike
 from pathlib import Path
-from typing import assert_type
+from typing import Any, assert_type
 
 from ai302_core import (
     Action,
@@ -75,6 +75,8 @@ def sync() -> None:
             assert_type(outcome.error, Ai302Error | None)
         assert_type(hero.act(job, "upscale-2", key="big", timeout=5), Job)
         assert_type(hero.act(job, "zoom-custom", prompt="wider"), Job)
+        assert_type(hero.act_all(job, "imagine-all", key="four"), list[Job])
+        assert_type(hero.ask("image-seed", job), list[Any])
         assert_type(hero.poll(job), Job)
         assert_type(hero.cancel(job), Job)
         assert_type(hero.save(job), list[Path])
@@ -113,6 +115,8 @@ async def unsync() -> None:
             assert_type(outcome.result, Result | None)
         assert_type(await hero.act(job, "upscale-2", key="big", timeout=5), Job)
         assert_type(await hero.act(job, "zoom-custom", prompt="wider"), Job)
+        assert_type(await hero.act_all(job, "imagine-all", key="four"), list[Job])
+        assert_type(await hero.ask("tasks"), list[Any])
         assert_type(await hero.poll(job), Job)
         assert_type(await hero.cancel(job), Job)
         assert_type(await hero.save(job), list[Path])

@@ -66,6 +66,11 @@ def act(
     operation = account.operation(action.operation)
     if operation is None or job.remote_id is None:
         raise ParameterError(f"{account.family.name} cannot press {name!r} of {job.id}. Nothing was sent.")
+    if action.jobs > 1:
+        raise ParameterError(
+            f"{action.name} starts {action.jobs} jobs at one press. Nothing was sent.",
+            hint=f'act_all(job, "{action.name}") presses it and returns every job.',
+        )
     given = {field: value for field, value in values.items() if value is not None}
     request = _planning.press(operation, action.name, job.remote_id, action, given)
     # What is needed may be said inside another field, such as a flag in a prompt.

@@ -176,10 +176,13 @@ class SyncDriver:
         assert receipt.job is not None
         try:
             self.ledger.write(receipt.job, receipt.reply)
+            for other in receipt.others:
+                self.ledger.write(other, receipt.reply)
         except LedgerError as trouble:
             return replace(receipt, trouble=trouble)
         except Exception:  # noqa: BLE001 - an answer no store can hold; the name of the task must be kept
-            self.ledger.write(replace(receipt.job, raw=None))
+            for job in (receipt.job, *receipt.others):
+                self.ledger.write(replace(job, raw=None))
         return receipt
 
 

@@ -60,7 +60,7 @@ def look_together(account: Account, jobs: Sequence[Job]) -> Flow[list[Look]]:
     many = operation.many
     if call is None or many is None:
         return (yield from look(account, jobs))
-    reply, trouble = yield from _asked(account, operation, call)
+    reply, trouble = yield from asked(account, operation, call)
     if reply is None:
         return [Look(job=job, trouble=trouble) for job in jobs]
     now = yield from Now()
@@ -90,7 +90,7 @@ def operation_of(account: Account, job: Job) -> Operation:
     return operation
 
 
-def _asked(
+def asked(
     account: Account, operation: Operation, call: Call, remote_id: str | None = None
 ) -> Flow[tuple[Reply | None, Trouble | None]]:
     """A reply that speaks of jobs, or the trouble."""
@@ -108,7 +108,7 @@ def _look_at(account: Account, operation: Operation, job: Job) -> Flow[Look]:
     call = _wire.poll_call(account, operation, job)
     if call is None:
         return Look(job=job)
-    reply, trouble = yield from _asked(account, operation, call, job.remote_id)
+    reply, trouble = yield from asked(account, operation, call, job.remote_id)
     if reply is None:
         return Look(job=job, trouble=trouble)
     now = yield from Now()
@@ -173,7 +173,8 @@ def read(
     percent = _reading.progress(document, operation.progress)
     actions = job.actions
     if operation.actions and found in (Status.SUCCEEDED, Status.INPUT_REQUIRED):
-        actions = tuple(_planning.guarded(account, "actions", operation.actions, document, paid=job))
+        offered = _planning.guarded(account, "actions", operation.actions, document, paid=job)
+        actions = tuple(entry for entry in offered if entry.operation not in account.gateway.lacks)
     waiting = next((entry.needs for entry in actions if entry.name == "continue"), ())
     return replace(
         job,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -19,6 +20,38 @@ def before(job: Job, why: str, now: datetime | None) -> Job:
     if job.remote_id is not None:
         return replace(job, status=Status.INPUT_REQUIRED, message=why)
     return replace(job, status=Status.REFUSED, message=why, billed="no", finished_at=now)
+
+
+def shared(receipt: Receipt, rest: Sequence[Job], now: datetime) -> Receipt:
+    """The receipt of a call that started several jobs: their ids, joined by commas, go to the rows in order."""
+    lead = receipt.job
+    if lead is None or not rest:
+        return receipt
+    if lead.remote_id is None:
+        return replace(receipt, others=tuple(sharing(lead, row, now) for row in rest))
+    # (wire/midjourney.md 2.4, 2026-11-21): up to as many as were asked for.
+    ids = [name.strip() for name in lead.remote_id.split(",") if name.strip()] or [lead.remote_id]
+    others = [sharing(replace(lead, remote_id=name), row, now) for name, row in zip(ids[1:], rest, strict=False)]
+    idle = f"The service started {len(ids)} jobs and no more."
+    others += [before(row, idle, now) for row in rest[len(ids) - 1 :]]
+    return replace(receipt, job=replace(lead, remote_id=ids[0]), others=tuple(others))
+
+
+def sharing(lead: Job, row: Job, now: datetime) -> Job:
+    """Another row of the same call, with the fate of the first."""
+    if lead.status is Status.SUBMITTING:
+        lead = replace(lead, status=Status.UNCONFIRMED, billed="unknown", submitted_at=now)
+    return replace(
+        row,
+        status=lead.status,
+        remote_id=lead.remote_id,
+        request_id=lead.request_id,
+        message=lead.message,
+        code=lead.code,
+        billed=lead.billed,
+        submitted_at=lead.submitted_at,
+        finished_at=lead.finished_at,
+    )
 
 
 def decide(account: Account, made: Plan, job: Job, answer: Reply | TransportError, now: datetime) -> Receipt:

@@ -117,6 +117,7 @@ class Receipt:
     files    name -> content of what the answer carried: on the disk before the job is recorded
     error    what the flow shall raise, or, while `job` is None, why nothing was created
     after    seconds the service asks to wait before trying again
+    others   snapshots of the other jobs that the same call started
     trouble  filled in by the driver: the ledger could not record the job
     """
 
@@ -125,6 +126,7 @@ class Receipt:
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     error: Ai302Error | None = None
     after: float | None = None
+    others: tuple[Job, ...] = ()
     trouble: LedgerError | None = None
 
 

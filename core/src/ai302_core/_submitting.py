@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -111,24 +111,24 @@ def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
     digest = _planning.digest(stored, order.parent.id if order.parent else None)
     order = yield from _known(order, digest)
     if order.key is not None and not order.again:
-        held = yield from _holder(account, order, digest)
+        held = yield from holder(account, order, digest)
         if held is not None:
             return held
     if made.operation.prepare:
         made = replace(made, request=(yield from made.operation.prepare(made.request)))
-    job = yield from _new_job(account, made, stored, order)
+    job = yield from new_job(account, made, stored, order)
     made = _additions.added(account, made, order.webhook, job.id)
     call, warnings = yield from _uploading.ready(account, made, loaded, order.timeout)
     job = replace(job, warnings=(*order.notices, *warnings))
     limits = replace(account.limits, stale_after=account.timeouts.wait or made.operation.timeout)
     intent = Intent(job=job, digest=digest, again=order.again, save_to=order.save_to, limits=limits)
     while True:
-        claim = yield from _claimed(account, intent, order.place_timeout or order.timeout)
+        claim = yield from claimed(account, intent, order.place_timeout or order.timeout)
         if claim.fresh:
-            return (yield from _bought(account, made, claim.job or job, call, order.timeout))
+            return (yield from bought(account, made, claim.job or job, call, order.timeout))
         if not claim.owned and claim.job is not None:
             return claim.job
-        held = yield from _holder(account, order, digest)
+        held = yield from holder(account, order, digest)
         if held is not None:
             return held
 
@@ -143,7 +143,7 @@ def _known(order: Order, digest: str) -> Flow[Order]:
     return replace(order, again=dead)
 
 
-def _holder(account: Account, order: Order, digest: str) -> Flow[Job | None]:
+def holder(account: Account, order: Order, digest: str) -> Flow[Job | None]:
     """The job that holds the key, once its owner has its receipt; None when the key is free.
 
     Raises KeyConflict when that takes longer than a submit can take.
@@ -166,7 +166,8 @@ def _holder(account: Account, order: Order, digest: str) -> Flow[Job | None]:
         yield from Sleep(_WAITS_FOR_OWNER, _policies.SPREAD)
 
 
-def _new_job(account: Account, made: Plan, stored: Request, order: Order) -> Flow[Job]:
+def new_job(account: Account, made: Plan, stored: Request, order: Order) -> Flow[Job]:
+    """The row an intention begins as."""
     now = yield from Now()
     return Job(
         id=(yield from NewId()),
@@ -186,7 +187,7 @@ def _new_job(account: Account, made: Plan, stored: Request, order: Order) -> Flo
     )
 
 
-def _claimed(account: Account, intent: Intent, timeout: float) -> Flow[Claim]:
+def claimed(account: Account, intent: Intent, timeout: float) -> Flow[Claim]:
     """Record the intent, waiting while the account's `concurrent` jobs are all busy."""
     start = yield from Now()
     while True:
@@ -208,18 +209,22 @@ def _recorded(intent: Intent) -> Flow[Claim]:
     return (yield from Record(lambda ledger: ledger.claim(intent)))
 
 
-def _bought(account: Account, made: Plan, job: Job, call: Call, timeout: float) -> Flow[Job]:
-    """Send the paid call; send it again only when it provably created nothing."""
+def bought(account: Account, made: Plan, job: Job, call: Call, timeout: float, rest: Sequence[Job] = ()) -> Flow[Job]:
+    """Send the paid call; send it again only when it provably created nothing.
+
+    rest  the rows of the other jobs that this one call starts
+    """
     start = yield from Now()
     attempt = 0
     asked: float | None = None
 
     def receipt(answer: Reply | TransportError, now: datetime) -> Receipt:
         try:
-            return _receipts.decide(account, made, job, answer, now)
+            return _receipts.shared(_receipts.decide(account, made, job, answer, now), rest, now)
         except Exception as problem:  # noqa: BLE001 - an answer we stumble over may still have been a yes
             body = answer if isinstance(answer, Reply) else None
-            return _receipts.unclear(job, f"reading it failed: {type(problem).__name__}.", now, body)
+            lost = _receipts.unclear(job, f"reading it failed: {type(problem).__name__}.", now, body)
+            return _receipts.shared(lost, rest, now)
 
     wait = 0.0
     while True:
@@ -295,4 +300,4 @@ def answer_window(
     if not (yield from Record(lambda ledger: ledger.reopen(job.id, Status.INPUT_REQUIRED))):
         raise KeyConflict(f"{job.id} is being answered elsewhere. Nothing was sent.", job_id=job.id)
     taken = replace(job, status=Status.SUBMITTING)
-    return (yield from _bought(account, made, taken, call, timeout))
+    return (yield from bought(account, made, taken, call, timeout))

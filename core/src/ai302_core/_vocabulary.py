@@ -151,6 +151,20 @@ class Many:
     size: int = 50
 
 
+@dataclass(frozen=True)
+class Question:
+    """A free call beside looking at jobs, for `Provider.ask`. One whose path has `{job_id}` is asked about a job.
+
+    at       path of what it answers, such as "result" or "[]"
+    timeout  seconds for its answer; None: as for a look
+    """
+
+    name: str
+    call: Endpoint
+    at: str
+    timeout: float | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Webhook:
     """Where a submit says which address is to be told of its job: a member of the body, or a parameter of the query."""
@@ -234,7 +248,7 @@ class Gateway:
     auth      the one header that carries the key
     values    placeholders of paths. A table is looked up by the route value of the same name: `root = {"": "mj"}`
     members   what it wants in the body of every submit; texts may hold placeholders, an empty text is left out
-    lacks     operations it does not offer; "many", "cancel" and "webhook" may be among them
+    lacks     operations and questions it does not offer; "many", "cancel" and "webhook" may be among them
     unread    fields of requests that it does not take
     refused   its own error envelopes, asked before the family's
     upload    where a file becomes a public link, or None: then links must be given where only links are taken

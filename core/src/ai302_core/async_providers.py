@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from . import _acting, _costs, _flows, _many, _outcomes, _routing, downloads
+from . import _acting, _asking, _costs, _flows, _many, _outcomes, _routing, _several, downloads
 from ._connection import Connection
 from ._looking import OnUpdate
 from ._submitting import Order
@@ -120,6 +120,35 @@ class AsyncProvider:
             key=key, timeout=timeout, save_to=path_text(save_to), webhook=webhook,
         )  # fmt: skip
         return await self._connection.async_driver(account).pay(make)
+
+    async def act_all(
+        self,
+        job: Job,
+        action: str,
+        *,
+        key: str | None = None,
+        timeout: float = 60.0,
+        save_to: Target | None = None,
+        webhook: str | None = None,
+    ) -> list[Job]:
+        """See `Provider.act_all`."""
+        account = await to_thread(self._connection.owning, job)
+        make = partial(
+            _several.act_all,
+            account,
+            job,
+            action,
+            key=key,
+            timeout=timeout,
+            save_to=path_text(save_to),
+            webhook=webhook,
+        )
+        return await self._connection.async_driver(account).pay(make)
+
+    async def ask(self, question: str, job: Job | None = None, *, timeout: float = 60.0) -> list[Any]:
+        """See `Provider.ask`."""
+        account = await to_thread(self._connection.of, job)
+        return await self._connection.async_driver(account).run(_asking.ask(account, question, job, timeout=timeout))
 
     async def poll(self, job: Job) -> Job:
         """See `Provider.poll`."""

@@ -22,6 +22,7 @@ from ._vocabulary import (
     Field,
     Gateway,
     Many,
+    Question,
     Refused,
     Rule,
     States,
@@ -67,6 +68,7 @@ __all__ = [
     "Now",
     "Operation",
     "Picture",
+    "Question",
     "Refused",
     "Reply",
     "Request",
@@ -166,6 +168,7 @@ class Family:
     api         the version of this vocabulary: 1
     base_url    the address used unless a gateway or the configuration names another
     gateways    the first is the default
+    questions   free calls beside looking at jobs
     models      the catalogue, which guides and never gates; any sequence, so that a large one can wait to be asked for
     """
 
@@ -176,6 +179,7 @@ class Family:
     gateways: tuple[Gateway, ...] = (
         Gateway("302ai", refused=ENVELOPES_302AI, upload=UPLOAD_302AI, dashboard=DASHBOARD_302AI),
     )
+    questions: tuple[Question, ...] = ()
     models: Sequence[Model] = ()
 
     def operation(self, name: str) -> Operation | None:

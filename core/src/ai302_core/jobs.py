@@ -70,7 +70,7 @@ class Action:
     needs        fields `act` must be given, such as ("mask",)
     operation    the operation that a press starts
     values       what the press carries on the wire
-    once         pressing again makes nothing new: the first job answers
+    once, jobs   pressing again makes nothing new: the first job answers; how many jobs one press starts, see `act_all`
     """
 
     name: str
@@ -79,6 +79,7 @@ class Action:
     operation: str = "action"
     values: Mapping[str, Any] = field(default_factory=dict, hash=False)
     once: bool = False
+    jobs: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,8 +192,8 @@ def _plain(value: Any) -> Any:
 
 
 def _action_json(action: Action) -> dict[str, Any]:
-    document = {item.name: _plain(getattr(action, item.name)) for item in fields(action)}
-    return {name: value for name, value in document.items() if name == "name" or value}
+    said = [(item, getattr(action, item.name)) for item in fields(action)]
+    return {item.name: _plain(value) for item, value in said if value not in (item.default, {})}
 
 
 _ENCODE: dict[str, Callable[[Any], Any]] = {

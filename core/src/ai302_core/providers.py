@@ -9,7 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from . import _acting, _costs, _flows, _loopthread, _many, _outcomes, _routing, downloads
+from . import (
+    _acting,
+    _asking,
+    _costs,
+    _flows,
+    _loopthread,
+    _many,
+    _outcomes,
+    _routing,
+    _several,
+    downloads,
+)
 from ._accounts import Account
 from ._connection import Connection
 from ._looking import OnUpdate
@@ -157,6 +168,39 @@ class Provider:
             account, job, action, fields, key=key, timeout=timeout, save_to=path_text(save_to), webhook=webhook
         )
         return self._connection.driver(account).pay(flow)
+
+    def act_all(
+        self,
+        job: Job,
+        action: str,
+        *,
+        key: str | None = None,
+        timeout: float = 60.0,
+        save_to: Target | None = None,
+        webhook: str | None = None,
+    ) -> list[Job]:
+        """Press an action that starts several jobs, such as Midjourney's "imagine-all": one paid call, a row for each.
+
+        key  your name for the press: while any of its jobs stands, those are returned and nothing is sent
+
+        Raises as `submit`; when nobody knows what the press did, each of its rows is UNCONFIRMED.
+        """
+        account = self._connection.owning(job)
+        flow = _several.act_all(
+            account, job, action, key=key, timeout=timeout, save_to=path_text(save_to), webhook=webhook
+        )
+        return self._connection.driver(account).pay(flow)
+
+    def ask(self, question: str, job: Job | None = None, *, timeout: float = 60.0) -> list[Any]:
+        """What the service answers to a free question of the family, as the values it yields, such as seeds or tasks.
+
+        job      the job it is asked about, for a question about one
+        timeout  seconds to ask again in while the service has trouble
+
+        Raises ParameterError, NotFoundError where the gateway does not answer it, ApiError, TransportError, ReplyError.
+        """
+        account = self._connection.of(job)
+        return self._connection.driver(account).run(_asking.ask(account, question, job, timeout=timeout))
 
     def poll(self, job: Job) -> Job:
         """Look once; free. Raises TransportError, ReplyError, ApiError; the job is not harmed."""

@@ -44,10 +44,11 @@ class RecordTests(Terms):
                 f"auth of {gateway.name} must be one header with the key in its value, such as "
                 '"Authorization: Bearer {key}"'
             )
-            known = {entry.name for entry in family.operations} | {"many", "cancel", "webhook"}
+            known = {entry.name for entry in family.operations} | {entry.name for entry in family.questions}
+            known |= {"many", "cancel", "webhook"}
             odd = sorted(set(gateway.lacks) - known)
             assert not odd, (
-                f"{gateway.name} lacks {odd[0]!r}, which is neither an operation nor many, cancel or webhook"
+                f"{gateway.name} lacks {odd[0]!r}, neither an operation, a question nor many, cancel, webhook"
             )
             for envelope in gateway.refused:
                 _check_refused(envelope, gateway.name)

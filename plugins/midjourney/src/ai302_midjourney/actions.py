@@ -53,7 +53,7 @@ def window(custom_id: object) -> str:
     """Which window a press opens by itself: PICK, REGION, ZOOM, MANUAL or "" for none."""
     verb, rest = parsed(custom_id)
     if verb in ("picreader", "promptanalyzer"):
-        return PICK
+        return "" if rest[0].lower() == "all" else PICK
     if verb == "video" and rest[-1:] == ("manual",):
         return MANUAL
     return {"inpaint": REGION, "customzoom": ZOOM}.get(verb, "")
@@ -78,8 +78,7 @@ _NAMES: Mapping[str, _Read] = {
     "upsample": _numbered("upscale"),
     "variation": _numbered("vary"),
     "video_virtual_upscale": _numbered("upscale"),
-    # "PicReader::all" would buy four times at one press; it is not offered.
-    "picreader": _numbered("imagine"),
+    "picreader": lambda rest: "imagine-all" if rest[0].lower() == "all" else _numbered("imagine")(rest),
     "promptanalyzer": _numbered("imagine"),
     "picread": lambda rest: "describe-again" if rest[0].lower() == "retry" else "",
     "reroll": _named("reroll"),
@@ -121,7 +120,7 @@ def _operation(name: str, clip: bool) -> str:
         return "clip"
     if name.startswith("upscale"):
         return "upscale"
-    return "describe-again" if name == "describe-again" else "action"
+    return name if name in ("describe-again", "imagine-all") else "action"
 
 
 def _answer(document: Mapping[str, Any]) -> Action:
@@ -169,6 +168,31 @@ def actions(document: Any) -> list[Action]:
                 operation=_operation(name, clip),
                 values={"customId": custom_id},
                 once=name.startswith("upscale"),
+                jobs=4 if name == "imagine-all" else 1,
             )
         )
-    return found
+    return [*found, *_extensions(document), *_changes(document)]
+
+
+def _extensions(document: Mapping[str, Any]) -> Iterator[Action]:
+    """Each clip of a finished task made longer (wire/midjourney.md 2.11, 2026-11-21): needs no button."""
+    clips = document.get("videoUrls")
+    words = document.get("prompt")
+    for number in range(1, len(clips) + 1 if isinstance(clips, list) else 1):
+        values = {"index": number - 1} | ({"prompt": words} if isinstance(words, str) and words.strip() else {})
+        yield Action(name=f"extend-{number}", operation="extend", values=values)
+
+
+def _changes(document: Mapping[str, Any]) -> Iterator[Action]:
+    """What the server without buttons takes instead of them (wire/midjourney.md 2.9 and 4.1, 2026-11-21)."""
+    properties = document.get("properties")
+    bare = "buttons" not in document and isinstance(properties, Mapping) and "messageHash" in properties
+    if not bare or str(document.get("action")).upper() not in ("IMAGINE", "VARIATION", "REROLL", "BLEND"):
+        return
+    for number in range(1, 5):
+        values = {"action": "UPSCALE", "index": number}
+        yield Action(name=f"upscale-{number}", label=f"U{number}", operation="change", values=values, once=True)
+    yield Action(name="reroll", operation="change", values={"action": "REROLL", "index": 1})
+    for number in range(1, 5):
+        values = {"action": "VARIATION", "index": number}
+        yield Action(name=f"vary-{number}", label=f"V{number}", operation="change", values=values)

@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from ai302_core.errors import ParameterError
-from ai302_core.family import Rule
+from ai302_core.family import ActionRequest, Picture, Rule
 
 from . import prompt as flags
 from .actions import REGION, WINDOWS, ZOOM, window
+from .presses import ClipRequest, ExtendRequest, UpscaleRequest, VaryRequest, WindowRequest
 from .requests import (
     BlendRequest,
-    ClipRequest,
-    DescribeRequest,
+    EditRequest,
     ImagineRequest,
     MotionRequest,
-    UpscaleRequest,
-    VaryRequest,
-    WindowRequest,
+    ShortenRequest,
+    SwapFaceVideoRequest,
+    UploadRequest,
     said,
 )
 
@@ -30,6 +30,7 @@ _FLAGS = (
     "character_weight", "omni_reference", "omni_weight", "chaos", "stylize", "weird", "quality", "tile", "raw",
     "negative_prompt",
 )  # fmt: skip
+_SHARPNESS = {"480p": "vid_1.1_i2v_480", "720p": "vid_1.1_i2v_720"}
 _DIMENSIONS = {"2:3": "PORTRAIT", "1:1": "SQUARE", "3:2": "LANDSCAPE"}
 # Midjourney's own bounds of its parameters, as its documentation gives them (2026-11-21).
 _BOUNDS: Mapping[str, Rule] = {
@@ -108,9 +109,26 @@ def blend(request: BlendRequest) -> dict[str, Any]:
     return {"base64Array": list(request.images), "dimensions": _DIMENSIONS[ratio] if ratio else None}
 
 
-def describe(request: DescribeRequest) -> dict[str, Any]:
-    """Body of describe (wire/midjourney.md 2.7, 2026-11-21)."""
-    return {"base64": request.image}
+def prompt_rules(request: ShortenRequest | EditRequest) -> dict[str, Rule]:
+    """Words are needed; any flag may be among them."""
+    return {"prompt": Rule(required=True, most=LONGEST, instead="Say in words what is meant.")}
+
+
+def swap_video(request: SwapFaceVideoRequest) -> dict[str, Any]:
+    """Form of a face swap in a clip: the face as text, the clip as a file, or both as links.
+
+    The names are those of the server's own data class (trueai-org/midjourney-proxy, Dto/InsightVideoFaceSwapDto.cs,
+    read 2026-11-21); the server compares them without case.
+    """
+    face: Any = request.face
+    clip = request.video
+    shown = {"sourceBase64": face.data_url()} if isinstance(face, Picture) else {"sourceUrl": face}
+    return shown | {"targetFile" if isinstance(clip, Picture) else "targetUrl": clip}
+
+
+def upload_rules(request: UploadRequest) -> dict[str, Rule]:
+    """One picture or more."""
+    return {"images": Rule(required=True, least=1, instead="Give files.")}
 
 
 def motion_rules(request: MotionRequest) -> dict[str, Rule]:
@@ -124,7 +142,8 @@ def motion_rules(request: MotionRequest) -> dict[str, Rule]:
         "video": Rule(taken=False, instead=longer),
         "audio": Rule(allowed=(False,), instead="Its clips are silent."),
         "aspect_ratio": Rule(taken=False, instead="A clip has the shape of its first_frame."),
-        "resolution": Rule(taken=False, instead="Servers that know more take extra={'videoType': …}."),
+        "resolution": Rule(allowed=tuple(_SHARPNESS)),
+        "batch": Rule(allowed=(1, 2, 4)),
         "references": Rule(taken=False, instead="Give first_frame and last_frame."),
     }
 
@@ -139,7 +158,32 @@ def motion(request: MotionRequest) -> dict[str, Any]:
         "image": request.first_frame,
         "endImage": request.last_frame,
         "loop": request.loop,
+        "videoType": _SHARPNESS.get(request.resolution or ""),
+        "batchSize": request.batch,
     }
+
+
+def extend_rules(request: ExtendRequest) -> dict[str, Rule]:
+    """What an extension takes."""
+    return {"motion": Rule(allowed=("low", "high"))}
+
+
+def extend(request: ExtendRequest) -> dict[str, Any]:
+    """Body of video for a clip made longer: servers call the parent one name or the other (wire/midjourney.md 2.11)."""
+    known = flags.said(request.prompt or "")
+    return {
+        "prompt": request.prompt or request.values.get("prompt"),
+        "motion": request.motion or known.get("motion") or "low",
+        "action": "extend",
+        "index": request.values.get("index"),
+        "taskId": request.task,
+        "task_id": request.task,
+    }
+
+
+def change(request: ActionRequest) -> dict[str, Any]:
+    """Body of change (wire/midjourney.md 2.9, 2026-11-21). A relay wants an index even for a reroll."""
+    return {"taskId": request.task, **request.values}
 
 
 def press_rules(request: VaryRequest | ClipRequest) -> dict[str, Rule]:

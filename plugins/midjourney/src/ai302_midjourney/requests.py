@@ -1,33 +1,37 @@
-"""What Midjourney can be asked beyond the common requests, and the presses of its buttons. Frozen data, no I/O."""
+"""What Midjourney can be asked beyond the common requests. Frozen data, no I/O; the presses are in `presses`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ai302_core.errors import ParameterError
-from ai302_core.family import ActionRequest, ImageRequest, Media, Request, VideoRequest
+from ai302_core.family import ImageRequest, Media, Request, VideoRequest
 
 from . import prompt as flags
 
 __all__ = [
     "BlendRequest",
-    "ClipRequest",
-    "DescribeAgainRequest",
     "DescribeRequest",
+    "EditRequest",
     "ImagineRequest",
     "MotionRequest",
-    "UpscaleRequest",
-    "VaryRequest",
-    "WindowRequest",
+    "RetextureRequest",
+    "ShortenRequest",
+    "SwapFaceRequest",
+    "SwapFaceVideoRequest",
+    "UploadRequest",
 ]
 
-_WHOLE = ("chaos", "stylize", "weird", "style_weight", "character_weight", "omni_weight")
+_WHOLE = ("chaos", "stylize", "weird", "style_weight", "character_weight", "omni_weight", "batch")
 _NUMBERS = (*_WHOLE, "quality", "image_weight", "zoom")
 _SWITCHES = ("tile", "raw", "loop", "remix")
 
 
-def _check(request: Request) -> None:
+def check(request: Request) -> None:
+    """Refuse values of the wrong shape; versions are written the short way. Raises ParameterError."""
+
     def refuse(name: str, text: str) -> None:
         raise ParameterError(f"{name}: {text} Nothing was sent.", field=name)
 
@@ -59,7 +63,19 @@ def _check(request: Request) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImagineRequest(ImageRequest):
+class Placed:
+    """Where a request is to be worked on.
+
+    speed           "relax", "fast" or "turbo", as far as the gateway offers it
+    account_filter  which of the operator's accounts, such as {"modes": ["RELAX"], "instanceId": "…"}, where it is taken
+    """
+
+    speed: str | None = None
+    account_filter: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagineRequest(Placed, ImageRequest):
     """Four pictures from a text, from pictures and a text, in Midjourney's own terms. Each field is a flag.
 
     model                 "v7", "niji-6": the same as version or niji
@@ -72,9 +88,9 @@ class ImagineRequest(ImageRequest):
     style_references      public links or style codes (--sref); style_weight 0..1000
     character_references  public links (--cref); character_weight 0..100
     omni_reference        one public link (--oref); omni_weight 1..1000
-    speed                 "relax", "fast" or "turbo", as far as the gateway offers it
 
-    A flag inside the prompt stands for its field. Raises ParameterError for a value of the wrong shape.
+    `speed` and `account_filter` as in `Placed`. A flag inside the prompt stands for its field. Raises ParameterError
+    for a value of the wrong shape.
     """
 
     version: str | None = None
@@ -92,20 +108,18 @@ class ImagineRequest(ImageRequest):
     character_weight: int | None = None
     omni_reference: str | None = None
     omni_weight: int | None = None
-    speed: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check(self)
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
-class BlendRequest(Request):
+class BlendRequest(Placed, Request):
     """Four pictures mixed from two to five.
 
     images        files, bytes or data: links
     aspect_ratio  "2:3", "1:1" or "3:2"
-    speed         as in ImagineRequest
     """
 
     media_fields: ClassVar[tuple[str, ...]] = ("images",)
@@ -113,106 +127,108 @@ class BlendRequest(Request):
 
     images: tuple[Media, ...] = field(default=(), kw_only=False)
     aspect_ratio: str | None = None
-    speed: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class DescribeRequest(Request):
+class DescribeRequest(Placed, Request):
     """Four prompts that describe a picture: `result.texts`. Actions make pictures of them: "imagine-1" and so on.
 
     image  a file, bytes or a data: link
-    speed  as in ImagineRequest
     """
 
     media_fields: ClassVar[tuple[str, ...]] = ("image",)
     kind: ClassVar[str] = "text"
 
     image: Media = field(kw_only=False)
-    speed: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class MotionRequest(VideoRequest):
+class ShortenRequest(Placed, Request):
+    """Shorter forms of a prompt: `result.texts`. Actions make pictures of them: "imagine-1" and so on."""
+
+    kind: ClassVar[str] = "text"
+
+    prompt: str = field(kw_only=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditRequest(Placed, Request):
+    """Four pictures: one changed as the prompt says.
+
+    image  a file, bytes, a link or a data: link
+    """
+
+    media_fields: ClassVar[tuple[str, ...]] = ("image",)
+    kind: ClassVar[str] = "image"
+
+    prompt: str = field(kw_only=False)
+    image: Media
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetextureRequest(EditRequest):
+    """Four pictures: the shapes of one, made of what the prompt says. Fields as in EditRequest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwapFaceRequest(Placed, Request):
+    """A picture with another face.
+
+    face   the picture the face is in
+    image  the picture it goes into; both files, bytes or data: links
+    """
+
+    media_fields: ClassVar[tuple[str, ...]] = ("face", "image")
+    kind: ClassVar[str] = "image"
+
+    image: Media = field(kw_only=False)
+    face: Media
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwapFaceVideoRequest(Placed, Request):
+    """A clip with another face.
+
+    video  the clip, a file, bytes or a link
+    face   the picture the face is in, a file, bytes or a link
+    """
+
+    media_fields: ClassVar[tuple[str, ...]] = ("face", "video")
+    kind: ClassVar[str] = "video"
+
+    video: Media = field(kw_only=False)
+    face: Media
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadRequest(Placed, Request):
+    """Links for pictures, so that prompts and references can name them: the urls of `result.images`, at once.
+
+    images  files, bytes or data: links
+    """
+
+    media_fields: ClassVar[tuple[str, ...]] = ("images",)
+    kind: ClassVar[str] = "image"
+
+    images: tuple[Media, ...] = field(default=(), kw_only=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotionRequest(Placed, VideoRequest):
     """Four clips from a picture (`first_frame`) and a text.
 
     motion  "low" (the default) or "high"
     loop    the clip ends where it begins
-    speed   as in ImagineRequest
+    batch   how many clips: 1, 2 or 4, where the gateway takes it; as is `resolution`, "480p" or "720p"
     """
 
     motion: str | None = None
     loop: bool | None = None
-    speed: str | None = None
+    batch: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class UpscaleRequest(ActionRequest):
-    """A press that makes one picture larger. Made by `act`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class VaryRequest(ActionRequest):
-    """A press that makes four new pictures: vary, reroll, zoom, pan, a describe's pick. Made by `act`.
-
-    prompt        new words, where the press opens a window
-    mask          white = repaint, for "vary-region"
-    zoom          1..2, for "custom-zoom"
-    aspect_ratio  for "custom-zoom"
-    remix         open a window where Midjourney does not by itself, so that `prompt` can change the words
-    """
-
-    media_fields: ClassVar[tuple[str, ...]] = ("mask",)
-
-    prompt: str | None = None
-    mask: Media | None = None
-    zoom: float | None = None
-    aspect_ratio: str | None = None
-    remix: bool | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClipRequest(ActionRequest):
-    """A press that makes clips: animate, extend, a clip's upscale, its reroll. Made by `act`.
-
-    prompt  new words, where the press opens a window
-    remix   as in VaryRequest
-    """
-
-    prompt: str | None = None
-    remix: bool | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DescribeAgainRequest(ActionRequest):
-    """A press for four other descriptions. Made by `act`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WindowRequest(ActionRequest):
-    """The answer to the window a press opened: `act(job, "continue", …)`. Fields as in VaryRequest."""
-
-    media_fields: ClassVar[tuple[str, ...]] = ("mask",)
-
-    prompt: str | None = None
-    mask: Media | None = None
-    zoom: float | None = None
-    aspect_ratio: str | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check(self)
+        check(self)
 
 
 def said(request: Any) -> dict[str, Any]:

@@ -20,6 +20,9 @@ _CLIP = video("videoUrls[].url", "videoUrls[]", "videoUrl")
 PICTURES: tuple[AssetAt, ...] = (image(*_FOUR, role="tile"), image("imageUrl", role="grid", size=_SIZE), _CLIP)
 SINGLE: tuple[AssetAt, ...] = (image("imageUrl", *_FOUR, size=_SIZE), _CLIP)
 CLIPS: tuple[AssetAt, ...] = (_CLIP, video("videoUrl"), video(*_FOUR), image("imageUrl", role="preview", size=_SIZE))
+# A shortened prompt may only be where the prompt itself never is (wire/midjourney.md 4.8, 2026-11-21).
+SHORTENED: tuple[AssetAt, ...] = (text("properties.finalPrompt", "properties.finalZhPrompt"),)
+UPLOADED: tuple[AssetAt, ...] = (image("result[]", "result"),)
 TEXTS: tuple[AssetAt, ...] = (text("properties.finalPrompt", "promptEn", "prompt", "properties.finalZhPrompt"),)
 
 _KEYCAP = re.compile(r"^[^\S\r\n]*[1-9]\ufe0f?\u20e3[^\S\r\n]*", re.MULTILINE)
@@ -41,9 +44,9 @@ def delivered(job: Job, document: Any) -> Flow[Sequence[Asset]]:
 
 
 def _split(found: str | None) -> list[str]:
-    """The suggestions of a describe, which share one text (wire/midjourney.md 4.8, 2026-11-21)."""
-    parts = [part.strip() for part in _KEYCAP.split(found or "")]
-    return [part for part in parts if part]
+    """The suggestions of a describe or shorten, which share one text (wire/midjourney.md 4.8, 2026-11-21)."""
+    head, *parts = _KEYCAP.split(found or "")
+    return [part.strip() for part in parts or [head] if part.strip()]
 
 
 def _clips(assets: Sequence[Asset]) -> list[Asset]:
