@@ -7,3 +7,7 @@ from ai302_core.testing import FamilyContract
 
 class TestMidjourney(FamilyContract):
     family = "midjourney"
+
+
+class TestUnifiedImage(FamilyContract):
+    family = "unified_image"

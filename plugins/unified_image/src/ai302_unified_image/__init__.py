@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ai302_core.family import (
@@ -13,6 +14,7 @@ from ai302_core.family import (
     Operation,
     States,
     Times,
+    Webhook,
     get,
     hookimpl,
     image,
@@ -20,7 +22,7 @@ from ai302_core.family import (
 )
 
 from . import bodies
-from .catalogue import MODELS, V1_ONLY, Later
+from .catalogue import MODELS, V1_EDITS, V1_ONLY, Later
 
 if TYPE_CHECKING:
     from ai302_core.sandbox import Emulation
@@ -49,7 +51,7 @@ _V1 = Operation(
     # (wire/302ai.md 3.1, 2026-11-21) The answer is the picture. `data.id` names no task anybody could look at.
     job_id=(),
     states=(
-        States(at="data.status", failed=("fail*", "error", "cancel*")),
+        States(at="data.status", failed=("failed", "fail", "error", "canceled", "cancelled")),
         States(at="data.error", failed=("?*",)),
         States(at="error", failed=("?*",)),
     ),
@@ -58,6 +60,14 @@ _V1 = Operation(
     rejected=_REJECTED,
     said=bodies.said,
     rules=bodies.v1_rules,
+)
+# The models that change a picture take it as a file of a form, so that it goes out as it is (wire/302ai.md 3.1).
+_V1_EDIT = replace(
+    _V1,
+    name="edit-v1",
+    models=Later(lambda: (*V1_EDITS, *(f"v1/{name}" for name in V1_EDITS))),
+    submit=post("/302/image/generate", multipart=True),
+    images=("url", "file"),
 )
 _V2 = Operation(
     "image",
@@ -71,10 +81,10 @@ _V2 = Operation(
         # (wire/302ai.md 1.5, 2026-11-21); the last row is for an answer that is the picture and says no more.
         States(
             at="status",
-            queued=("pending", "queue*"),
+            queued=("pending", "queue", "queued"),
             running=("processing",),
-            succeeded=("completed", "succe*"),
-            failed=("fail*", "error"),
+            succeeded=("completed", "succeed", "success", "succeeded"),
+            failed=("failed", "fail", "error"),
         ),
         States(at="image_url", succeeded=("http*",)),
     ),
@@ -84,13 +94,14 @@ _V2 = Operation(
     said=bodies.said,
     rules=bodies.v2_rules,
     times=Times(submitted="created_at", started="started_at", finished="completed_at"),
+    webhook=Webhook(query="webhook"),
     usual=(3.0, 40.0),
 )
 _FAMILY = Family(
     "unified_image",
     api=1,
     base_url="https://api.302.ai",
-    operations=(_V1, _V2),
+    operations=(_V1_EDIT, _V1, _V2),
     gateways=(Gateway("302ai", base_url="https://api.302.ai", refused=ENVELOPES_302AI, dashboard=DASHBOARD_302AI),),
     models=MODELS,
 )

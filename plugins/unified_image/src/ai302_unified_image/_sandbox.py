@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -38,7 +39,7 @@ def emulation() -> Emulation:
                   faults=(*submits, "at_once")),
             Route(name="poll", method="GET", path="/302/v2/image/fetch/{id}", handler=_fetch, faults=polls),
         ),
-        prices={"image": Decimal("0.04"), "image-v1": Decimal("0.03")},  # made up
+        prices={"image": Decimal("0.04"), "image-v1": Decimal("0.03"), "edit-v1": Decimal("0.03")},  # made up
         options={
             "balance_status": 402,  # HTTP status of -10004, which nobody documents
             "data_as_text": False,  # v1: `data` as JSON in a text
@@ -59,7 +60,7 @@ def _opened(world: World, incoming: Incoming, door: str) -> tuple[Body, Entry | 
         return refusal_302ai(401, -10001)
     if fault := incoming.fault_is("refused"):
         return refusal_302ai(fault.option("status", 400), fault.option("code", -10011))
-    body = incoming.json()
+    body = _form(incoming) or incoming.json()
     if not isinstance(body, dict) or not isinstance(body.get("model"), str):
         return _invalid(door, "model is required")
     entry = find(body["model"], door)
@@ -67,6 +68,19 @@ def _opened(world: World, incoming: Incoming, door: str) -> tuple[Body, Entry | 
     if entry is None and body["model"] not in more:
         return refusal_302ai(503, -10008)
     return body, entry
+
+
+def _form(incoming: Incoming) -> dict[str, Any]:
+    """The members of a form: numbers are texts there, and pictures may be files. {} for any other body."""
+    body: dict[str, Any] = {}
+    for part in incoming.form():
+        value: Any = int(part.text) if part.name in ("width", "height", "n") and part.text.isdigit() else part.text
+        if part.file_name is not None:
+            value = f"data:{part.media_type};base64,{base64.b64encode(part.content).decode()}"
+        # How several pictures are named in a form is documented nowhere (wire/302ai.md 3.3): parts of one name.
+        held = body.get(part.name)
+        body[part.name] = value if held is None else [*(held if isinstance(held, list) else [held]), value]
+    return body
 
 
 def _invalid(door: str, why: str) -> Answer:
@@ -101,8 +115,9 @@ def _v1(world: World, incoming: Incoming) -> Answer:
     shape = _shaped(lambda: effective_v1(entry, body))
     if shape is None or (why := unusable(entry, body, pixels_v1(shape))):
         return _invalid("v1", "width and height are integers" if shape is None else why)
+    operation = "edit-v1" if entry is not None and entry.needs_image else "image-v1"
     work = Work(
-        id=world.uuid(), family=FAMILY, operation="image-v1", gateway="302ai", model=body["model"], request=body,
+        id=world.uuid(), family=FAMILY, operation=operation, gateway="302ai", model=body["model"], request=body,
         effective=shape, size=pixels_v1(shape),
     )  # fmt: skip
     return _bought(world, incoming, work) or Answer(200, answer_v1(work, world))

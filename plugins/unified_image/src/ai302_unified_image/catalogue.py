@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from ai302_core.family import Model, Rule
 
-__all__ = ["DEFAULT", "MODELS", "V1_ONLY", "Entry", "Later", "find", "known"]
+__all__ = ["DEFAULT", "MODELS", "V1_EDITS", "V1_ONLY", "Entry", "Later", "find", "known"]
 
 T = TypeVar("T")
 
@@ -40,6 +40,11 @@ class Entry:
     source: str
     parameters: Mapping[str, Rule]
     pixels: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
+
+    @property
+    def needs_image(self) -> bool:
+        """Whether it changes a picture rather than makes one from words."""
+        return self.parameters.get("image", Rule()).required
 
     @property
     def sizes(self) -> tuple[str, ...]:
@@ -102,7 +107,7 @@ def _model(entry: Entry) -> Model:
         task="image",
         aspect_ratios=entry.ratios,
         sizes=entry.sizes or entry.resolutions,
-        needs_image=entry.parameters.get("image", Rule()).required,
+        needs_image=entry.needs_image,
         default=entry.name == DEFAULT,
         source=entry.source,
         parameters=entry.parameters,
@@ -111,3 +116,4 @@ def _model(entry: Entry) -> Model:
 
 MODELS: Sequence[Model] = Later(lambda: tuple(map(_model, known().values())))
 V1_ONLY: Sequence[str] = Later(lambda: tuple(name for name, entry in known().items() if "v2" not in entry.doors))
+V1_EDITS: Sequence[str] = Later(lambda: tuple(name for name in V1_ONLY if known()[name].needs_image))
