@@ -53,6 +53,8 @@ def test_installed_families_are_served_and_broken_ones_left_out(
         ("ai302_core.sandbox", "starlette uvicorn PIL httpx pydantic"),
         ("ai302_midjourney", "starlette uvicorn PIL ai302_core.sandbox"),
         ("ai302_midjourney._sandbox", "starlette uvicorn PIL"),
+        ("ai302_unified_image", "starlette uvicorn PIL ai302_core.sandbox"),
+        ("ai302_unified_image._sandbox", "starlette uvicorn PIL"),
     ],
 )
 def test_nothing_heavy_comes_before_it_is_used(module: str, absent: str) -> None:
