@@ -129,6 +129,23 @@ def test_failures_inside_http_200(open_shop: Callable[..., Shop], mode: str, err
     assert shop.sandbox.paid == 7
 
 
+def test_a_vendors_picture_inside_its_reply_is_a_file_like_any_other(open_shop: Callable[..., Shop], mode: str) -> None:
+    shop = open_shop(options={"unified_image": {"inline": True}})
+    buyer = shop.buyer(mode, provider=DRAFT)
+    result = buyer.run(ImageRequest("a lamp", model="dall-e-2-t2i", size="256x256"), save_to=shop.folder)
+    assert [sides(path) for path in result.files] == [("PNG", 256, 256)]
+    assert len(result.job.to_json()) < 3000
+    assert buyer.save(result.job, shop.home / "again")[0].read_bytes() == result.files[0].read_bytes()
+    assert shop.sandbox.paid == 1
+
+
+def test_what_a_picture_cost(shop: Shop, mode: str) -> None:
+    buyer = shop.buyer(mode, provider=DRAFT)
+    for model, amount in (("gpt-image-2-t2i", "0.04"), ("luma-t2i", "0.03")):
+        job = buyer.run(ImageRequest("a lamp", model=model)).job
+        assert str(buyer.cost(job).observed) == f"{amount} PTC"
+
+
 def test_what_is_refused_costs_nothing(open_shop: Callable[..., Shop], mode: str) -> None:
     shop = open_shop(balance="0.05")
     buyer = shop.buyer(mode, provider=DRAFT)

@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 # Where pictures are in vendors' own replies, should the doors' own member be missing (wire/302ai.md 3.1, 3.4 and 6,
-# 2026-11-21): self-hosted records, OpenAI's shape, queues.
-_VENDORS = ("output[]", "output", "images[].url", "images[]", "data[].url", "image.url", "image_url", "url")
+# 2026-11-21): self-hosted records, OpenAI's shape, queues, Gemini's; as links, or as the content itself.
+_VENDORS = (
+    "output[]", "output", "images[].url", "images[]", "data[].url", "data[].b64_json", "image.url", "image_url", "url",
+    *(f"candidates[].content.parts[].{part}" for part in ("url", "inlineData.data", "inline_data.data")),
+)  # fmt: skip
 
 # Words of a refusal over the content; none is documented, these are the vendors' usual ones.
 _REJECTED = (

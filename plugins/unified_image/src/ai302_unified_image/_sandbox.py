@@ -43,6 +43,7 @@ def emulation() -> Emulation:
         options={
             "balance_status": 402,  # HTTP status of -10004, which nobody documents
             "data_as_text": False,  # v1: `data` as JSON in a text
+            "inline": False,  # v1: no link, the picture itself in the vendor's reply
             "error": "object",  # v2: the error of a failed task; or "text"
             "raw_response": "object",  # v2; or "text"
             "cost_ids": "list",  # v2: `ai302_cost_request_ids`; or "text"
@@ -98,12 +99,14 @@ def _bought(world: World, incoming: Incoming, work: Work) -> Answer | None:
         work.reason = REFUSED_WORDS
     work.bare = incoming.fault_is("no_asset") is not None
     work.stuck = incoming.fault_is("stuck") is not None
-    work.upstream, work.cost_ids = world.task_id()[:14], [world.uuid()]
+    work.upstream = world.task_id()[:14]
+    # A task's document names what it was billed under; a synchronous answer is billed under its own request.
+    work.cost_ids = [world.uuid()] if work.operation == "image" else []
     work.submitted = world.now()
     if work.reason:
         work.fails_at = work.submitted + 0.5 * SECONDS
     work.publish(world)
-    world.accept(work, cost_ids=work.cost_ids if work.operation == "image" else ())
+    world.accept(work, cost_ids=work.cost_ids)
     return None
 
 

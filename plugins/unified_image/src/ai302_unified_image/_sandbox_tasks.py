@@ -5,6 +5,7 @@ Facts: wire/302ai.md 3 and 6.1 (2026-11-21).
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import Mapping
@@ -73,6 +74,9 @@ def _iso(seconds: float) -> str:
 def answer_v1(work: Work, world: World) -> dict[str, Any]:
     """The synchronous answer of v1: a link, and the vendor's own reply."""
     url = "" if work.bare or work.reason else work.urls[0]
+    if url and world.option(FAMILY, "inline"):
+        content = base64.b64encode(world.content(url)).decode()
+        return {"image_url": "", "data": {"created": int(work.submitted), "data": [{"b64_json": content}]}}
     data = _VENDORS.get(work.model.partition("-")[0], _record)(work, url)
     data["input"] = dict(work.effective)
     text = world.option(FAMILY, "data_as_text")
