@@ -155,7 +155,7 @@ GALLERY = {
         lambda: family(refused=(BUSY,)), "test_an_unclear_error_is_never_sent_again", "too easily"
     ),
     "pays twice, in a flow that should be free": Broken(
-        lambda: family(finish=paying_to_finish), "test_requests_go_out_as_the_sample_says", "a request too many"
+        lambda: family(finish=paying_to_finish), "test_the_job_ends_as_the_sample_says", "it would send a paid POST"
     ),
     "retries inside a client of its own": Broken(
         lambda: family(body=retrying), "test_no_connection_of_its_own", "opened socket."

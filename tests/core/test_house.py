@@ -25,6 +25,7 @@ FLOORS = {
     """,
     FILES: "_files",  # what flows have done with files: no network, no clock
     DECISIONS: """
+        _errands
         _accounts _inline _reading _rules _multipart _wire _giving _planning _additions _uploading _receipts
         _trouble _looking _costs _submitting _routing _acting _several _asking _outcomes _following _flows downloads
         _tables _batches

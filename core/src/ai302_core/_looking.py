@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from . import _inline, _paths, _planning, _policies, _reading, _wire, downloads
+from . import _errands, _inline, _paths, _planning, _policies, _reading, _wire, downloads
 from ._accounts import Account
 from ._files import keeping
 from ._policies import GRACE, SPREAD
@@ -16,6 +16,7 @@ from .assets import Asset
 from .errors import (
     JobTimeout,
     PluginError,
+    ReplyError,
     TransportError,
 )
 from .family import Operation
@@ -123,8 +124,10 @@ def _taken_in(
     document = carried.document
     seen = read(account, operation, job, document, reply.status, now, carried.files)
     if seen.status is Status.SUCCEEDED and operation.finish:
-        flow = _planning.guarded(account, "finish", operation.finish, seen, document, paid=job)
-        seen = replace(seen, assets=tuple((yield from flow)))
+        try:
+            seen = yield from _errands.delivered(account, operation.finish, job, seen, document)
+        except (TransportError, ReplyError) as problem:
+            return Look(job=job, trouble=Trouble(error=problem))
     if seen.status is Status.SUCCEEDED and (dying := downloads.expiry_notice(seen.assets, now)):
         seen = replace(seen, warnings=(*seen.warnings, dying))
     if seen == job and seen.raw == job.raw:
@@ -165,7 +168,8 @@ def read(
         found = Status.CANCELED
     if found is Status.SUCCEEDED:
         files = _reading.assets(document, operation.assets, account.base_url, inline)
-        if not Result(job=job, assets=files).deliverables:
+        fetched = operation.finish is not None and not operation.assets  # its files come from other calls alone
+        if not fetched and not Result(job=job, assets=files).deliverables:
             _warn_once(warnings, "no_file", f"{account.name} reports success without a file so far; waiting on.")
             found = Status.RUNNING
     reason = _paths.first_scalar(document, operation.failure) or ""

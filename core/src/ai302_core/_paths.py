@@ -83,3 +83,8 @@ def first_scalar(document: Any, paths: Iterable[str]) -> str | None:
             if text is not None:
                 return text
     return None
+
+
+def fits(template: str, path: str) -> bool:
+    """Whether an address path is one that a template with `{placeholders}` makes."""
+    return re.fullmatch(re.sub(r"\\{\w+\\}", ".+", re.escape(template)), path) is not None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from . import _additions, _giving, _planning, _policies, _receipts, _uploading
+from . import _additions, _errands, _giving, _planning, _policies, _receipts, _uploading
 from ._accounts import Account
 from ._files import media as _media
 from ._files import naming
@@ -115,7 +115,8 @@ def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
         if held is not None:
             return held
     if made.operation.prepare:
-        made = replace(made, request=(yield from made.operation.prepare(made.request)))
+        flow = _planning.guarded(account, "prepare", made.operation.prepare, made.request)
+        made = replace(made, request=(yield from _errands.run(account, "prepare", flow)))
     job = yield from new_job(account, made, stored, order)
     made = _additions.added(account, made, order.webhook, job.id)
     call, warnings = yield from _uploading.ready(account, made, loaded, order.timeout)

@@ -66,6 +66,12 @@ def _filled(shape: Any, watched: Watched) -> Any:
     return shape
 
 
+def secret(account: Account, auth: str = "") -> tuple[str, str]:
+    """The one header that carries the key, as `auth` or the gateway says. Raises ConfigError without a key for here."""
+    name, _, template = (auth or account.gateway.auth).partition(":")
+    return name.strip().lower(), template.strip().replace("{key}", account.key.reveal())
+
+
 def call(
     account: Account,
     endpoint: Endpoint,
@@ -92,14 +98,12 @@ def call(
     if sent is not None:
         headers["content-type"], content = _encoded(sent, form=endpoint.multipart)
         shown = _multipart.shown(sent) if endpoint.multipart else None
-    name, _, template = (auth or account.gateway.auth).partition(":")
-    secret = (name.strip().lower(), template.strip().replace("{key}", account.key.reveal()))
     return Call(
         endpoint.method,
         url,
         headers=headers,
         body=content,
-        secret=secret,
+        secret=secret(account, auth),
         purpose=purpose,
         timeout=timeout,
         shown=shown,

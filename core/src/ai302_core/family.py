@@ -118,7 +118,8 @@ class Operation:
     webhook        where its submit takes the address of a callback; None: it makes none
     actions        document -> what the job offers
     prepare        flow before the intent: request -> request
-    finish         flow of free calls after the success word: (job, document) -> all assets
+    finish         flow of free calls after the success word: (job, document) -> all assets. In both flows an address
+                   that begins with "/" is the service's own and gets the key; calls elsewhere get none
     images         how pictures go on the wire: "url" (a public link), "data" (a data: link), "file" (a file of the
                    multipart submit). A picture that is no link goes as file, else as data: link, else it is uploaded
                    where the gateway has an `upload`, and goes as link

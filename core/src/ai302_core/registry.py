@@ -33,7 +33,7 @@ def load(name: str, *, choice: str | None = None) -> Family:
 
 def load_plugin(name: str, *, choice: str | None = None) -> Plugin:
     """As `load`, with the plugin's other hooks."""
-    entry = _chosen(name, choice)
+    entry = chosen(name, choice)
     with _lock:
         if entry not in _loaded:
             _loaded[entry] = load_one(entry)
@@ -48,7 +48,8 @@ def serves(name: str, kind: str) -> bool:
         return False
 
 
-def _chosen(name: str, choice: str | None) -> Installed:
+def chosen(name: str, choice: str | None) -> Installed:
+    """The installed plugin that serves a family. Raises PluginError for none, or several without a choice."""
     everything = installed()
     offers = [entry for entry in everything if entry.name == name]
     if not offers:

@@ -29,7 +29,7 @@ VERBS = (
     ("config", "show, path, schema", "setup"),
     ("providers", "the configured providers", "setup"),
     ("models", "what the families in use know of: gen302 models --task image", "models"),
-    ("plugins", "the installed families, broken ones too", "setup"),
+    ("plugins", "list, new NAME, check NAME: the installed families, broken ones too", "plugins"),
     ("try",),
     ("demo", "pictures in half a minute, without a key or money", "trial"),
     ("sandbox", "the local server that speaks the real wire formats", "trial"),

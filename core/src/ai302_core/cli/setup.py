@@ -1,4 +1,4 @@
-"""The verbs that show what is set up: config, providers, plugins."""
+"""The verbs that show what is set up: config, providers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ def perform(verb: str, arguments: Sequence[str]) -> int:
     parser, work = {
         "config": (_config_parser, _config),
         "providers": (_providers_parser, _providers),
-        "plugins": (_plugins_parser, _plugins),
     }[verb]
     return execute(verb, parser(), work, arguments)
 
@@ -42,14 +41,6 @@ def _config_parser() -> Parser:
 def _providers_parser() -> Parser:
     parser = Parser("providers", "The configured providers, and the installed families that serve without a line.",
                     ("gen302 providers", "gen302 providers --json"))  # fmt: skip
-    _options.common(parser)
-    return parser
-
-
-def _plugins_parser() -> Parser:
-    parser = Parser("plugins", "The installed families with their distributions; broken ones with what mends them.",
-                    ("gen302 plugins", "gen302 plugins list --json"))  # fmt: skip
-    parser.add_argument("what", metavar="list", nargs="?", default="list", choices=("list",))
     _options.common(parser)
     return parser
 
@@ -145,35 +136,3 @@ def _described(session: Session, name: str) -> dict[str, Any]:
     except Ai302Error as error:
         entry["problem"] = error.message.removesuffix(" Nothing was sent.")
     return entry
-
-
-def _plugins(session: Session) -> int:
-    found = registry.installed()
-    rows = [("FAMILY", "DISTRIBUTION", "VERSION", "STATE")]
-    broken = False
-    for entry in found:
-        told: dict[str, Any] = {"name": entry.name, "distribution": entry.distribution, "version": entry.version}
-        told |= {"requires": entry.requires, "ok": True, "reason": None, "remedy": None}
-        try:
-            family = registry.load_plugin(entry.name, choice=entry.distribution).family
-            told["operations"] = [operation.name for operation in family.operations]
-            told["gateways"] = [gateway.name for gateway in family.gateways]
-            state = f"ok: {', '.join(told['operations'])}"
-        except Ai302Error as error:
-            broken = True
-            told |= {"ok": False, "reason": error.message, "remedy": error.hint}
-            state = "broken"
-        if session.output.as_json:
-            session.output.record(told)
-            continue
-        rows.append((entry.name, entry.distribution, entry.version, state))
-        if not told["ok"]:
-            session.output.complain(told["reason"], "", told["remedy"])
-    if not session.output.as_json and found:
-        for line in lines(rows):
-            session.output.data(line)
-    if not found:
-        session.output.say(
-            "No family is installed. For example, in the project's folder: pip install ./core ./plugins/midjourney"
-        )
-    return 2 if broken else 0

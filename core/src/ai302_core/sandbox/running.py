@@ -18,7 +18,7 @@ from .vocabulary import Emulation
 from .world import Seen, World
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from types import ModuleType, TracebackType
 
 __all__ = ["RunningSandbox", "installed", "serve"]
 
@@ -29,14 +29,24 @@ def installed() -> tuple[list[Emulation], list[str]]:
     skipped: list[str] = []
     for entry in sorted(entry_points(group="ai302_core.families"), key=lambda entry: entry.name):
         try:
-            hook = getattr(entry.load(), "ai302_sandbox", None)
-            emulation = None if hook is None else hook()
+            module = entry.load()
+            hook = getattr(module, "ai302_sandbox", None)
+            emulation = _replayed(module) if hook is None else hook()
         except Exception as problem:  # noqa: BLE001 - a broken family costs only itself
             skipped.append(f"The family {entry.name} is left out: {type(problem).__name__}: {problem}")
             continue
         if isinstance(emulation, Emulation):
             found.append(emulation)
     return found, skipped
+
+
+def _replayed(module: ModuleType) -> Emulation | None:
+    """What the family's samples say, or None without any."""
+    from .replaying import emulation_of
+    from .samples import samples_of
+
+    samples = samples_of(module.__name__)
+    return emulation_of(module.ai302_family(), samples) if samples else None
 
 
 class RunningSandbox:

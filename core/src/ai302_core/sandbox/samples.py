@@ -84,7 +84,7 @@ class Sample:
         return [
             entry
             for entry in family.operations
-            if exchange.method == entry.submit.method and _fits(entry.submit.path, exchange.path)
+            if exchange.method == entry.submit.method and _paths.fits(entry.submit.path, exchange.path)
         ]
 
     def remote_id(self, family: Family) -> str | None:
@@ -115,10 +115,6 @@ def looked_at(operation: Operation, exchange: Exchange) -> str | None:
 def _pattern(endpoint: Endpoint) -> str:
     named = re.sub(r"\\{job_id\\}", "(?P<job_id>[^/]+)", re.escape(endpoint.path), count=1)
     return re.sub(r"\\{\w+\\}", ".+", named)
-
-
-def _fits(template: str, path: str) -> bool:
-    return re.fullmatch(re.sub(r"\\{\w+\\}", ".+", re.escape(template)), path) is not None
 
 
 def encoded(remote_id: str) -> str:

@@ -15,7 +15,7 @@ from ai302_core.sandbox.samples import Sample, read_samples, samples_of
 
 from .stand import Played, played
 
-__all__ = ["Finding", "Terms", "because", "findings", "over"]
+__all__ = ["Finding", "Terms", "because", "count", "findings", "over"]
 
 _PLAYED: WeakKeyDictionary[type, dict[str, Played]] = WeakKeyDictionary()
 F = TypeVar("F", bound=Callable[..., Any])
@@ -145,6 +145,12 @@ def findings(contract: type[Terms], only: str = "test_*") -> list[Finding]:
             except Exception as problem:  # noqa: BLE001 - whatever it raises is what it finds
                 found.append(Finding(test=name, sample=sample.name if sample else "", message=_said(problem)))
     return found
+
+
+def count(contract: type[Terms]) -> int:
+    """How many tests a contract comes to, each counted once for each of its samples."""
+    chosen = [contract.chosen(name) for name in dir(contract) if name.startswith("test_")]
+    return sum(1 if samples is None else len(samples) for samples in chosen)
 
 
 def _said(problem: Exception) -> str:

@@ -1,0 +1,110 @@
+"""An installed plugin checked in a process of its own: the registry's rules, the weight of its import, the contract."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+
+from ai302_core import registry
+from ai302_core.errors import ConfigError, PluginError
+from ai302_core.registry import Installed
+
+from .terms import Finding
+
+__all__ = ["CheckReport", "check"]
+
+_CHILD = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from ai302_core._plugins.weighing import weigh; weight = weigh(sys.argv[2], sys.argv[3]); "
+    "from ai302_core.testing.checking import answer; answer(sys.argv[2], sys.argv[3], *weight)"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckReport:
+    """How a plugin fares: what it must mend, out of how many tests."""
+
+    plugin: Installed
+    tests: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Nothing to mend."""
+        return not self.findings
+
+
+def check(name: str, choice: str | None = None, limit: float = 300.0) -> CheckReport:
+    """Check the installed family of that name, within `limit` seconds.
+
+    Raises PluginError when none is installed, or several are and `choice` names none of them; ConfigError when the
+    sandbox's packages are missing.
+    """
+    entry = registry.chosen(name, choice)
+    command = [sys.executable, "-P", "-c", _CHILD, json.dumps(sys.path), entry.name, entry.distribution]
+    try:
+        done = subprocess.run(  # noqa: S603 - this interpreter, our own words
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            timeout=limit, check=False,
+        )  # fmt: skip
+        told = json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        return _only(entry, f"it is not done after {limit:g} s: something in it never ends")
+    except ValueError:
+        return _only(entry, f"it ends Python itself (exit code {done.returncode})")
+    if told.get("missing"):
+        raise ConfigError(
+            f"The contract needs the package {told['missing']}.",
+            hint='In the project\'s folder: pip install "./core[testing]"',
+        )
+    return CheckReport(plugin=entry, tests=told["tests"], findings=tuple(Finding(**one) for one in told["findings"]))
+
+
+def _only(entry: Installed, message: str) -> CheckReport:
+    return CheckReport(plugin=entry, tests=1, findings=(Finding(test="import", sample="", message=message),))
+
+
+def answer(name: str, distribution: str, printed: str, heavy: list[str]) -> None:
+    """What the child does: run the contract, write one JSON document, end without waiting for anything."""
+    out = os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    told: dict[str, object]
+    try:
+        tests, found = _examined(name, distribution, printed, heavy)
+        told = {"tests": tests, "findings": [asdict(finding) for finding in found]}
+    except ConfigError as problem:
+        told = {"missing": str(problem.message).removeprefix("The sandbox needs the package ").rstrip(".")}
+    out.write(json.dumps(told).encode())
+    out.flush()
+    os._exit(0)
+
+
+def _examined(name: str, distribution: str, printed: str, heavy: list[str]) -> tuple[int, list[Finding]]:
+    try:
+        plugin = registry.load_plugin(name, choice=distribution)
+    except PluginError as problem:
+        return 1, [Finding(test="registry", sample="", message=f"{problem.message} {problem.hint}")]
+    found: list[Finding] = []
+    if printed:
+        found.append(Finding(test="import", sample="", message=f"importing it prints {printed[:80]!r}"))
+    if heavy:
+        text = f"importing it loads {', '.join(heavy)}: import it inside the function that needs it"
+        found.append(Finding(test="import", sample="", message=text))
+    from ai302_core.sandbox import serve
+    from ai302_core.sandbox.samples import samples_of
+
+    from .contract import FamilyContract
+    from .terms import count, findings
+
+    serve(families=[]).stop()  # raises ConfigError when its packages are missing
+    try:
+        samples = samples_of(plugin.installed.module)
+    except Exception as problem:  # noqa: BLE001 - whatever is wrong with the files, their author must hear it
+        return 2, [*found, Finding(test="samples", sample="", message=str(problem))]
+    contract = type("Checked", (FamilyContract,), {"family": plugin.family, "samples": samples})
+    return 2 + count(contract), [*found, *findings(contract)]
