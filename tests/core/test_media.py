@@ -99,6 +99,12 @@ def test_links_stay_links() -> None:
     assert _media.ref(_media.load(link), link) == link
 
 
+def test_the_link_of_a_tile_is_never_taken_for_the_tile() -> None:
+    tile = Asset(kind="image", role="tile", url="https://host.example/grid.png", cut=(0, 0, 2, 2))
+    assert _media.load(tile).behind == tile
+    assert _media.ref(_media.load(tile), tile) is tile
+
+
 def test_a_stored_request_keeps_name_size_and_hash_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "front.png"
     path.write_bytes(picture("PNG"))
@@ -131,7 +137,6 @@ def test_a_stored_request_keeps_name_size_and_hash_of_a_file(tmp_path: Path) -> 
         (b"%PDF-1.7", "application/pdf"),
         (Asset(kind="text", text="a cat"), "a text"),
         (Asset(kind="image"), "without a link"),
-        (Asset(kind="image", role="tile", url="https://host.example/grid.png", cut=(0, 0, 2, 2)), "cut from a grid"),
         (MediaRef(sha256="0" * 64, size=7, name="cat.png"), "'cat.png' is not kept"),
         (7, "not int"),
         (PurePosixPath("missing.png"), "no file"),

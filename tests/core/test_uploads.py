@@ -234,7 +234,7 @@ def test_a_dry_run_shows_the_upload_and_sends_nothing(
     sha256 = hashlib.sha256(PNG).hexdigest()
     told = {"name": "front.png", "size": len(PNG), "sha256": sha256, "media_type": "image/png"}
     assert upload.body == {"file": {"file": told}}
-    assert shown.body["input"]["refs"] == ["(the link of front.png, once uploaded)"]
+    assert shown.body["input"]["refs"] == ["https://(the link of front.png, once uploaded)"]
     assert "SENTINEL" not in repr(shown)
     assert fed.calls == []
     fed.run(_submitting.submit(links_only, request, Order()))

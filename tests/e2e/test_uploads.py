@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import subprocess
@@ -13,8 +14,16 @@ from typing import Any
 import httpx
 import pytest
 
-from ai302_core import Asset, VideoRequest
-from ai302_core.errors import AuthenticationError, BalanceError, InvalidRequestError, ServerError, TransportError
+from ai302_core import Asset, ImageRequest, VideoRequest
+from ai302_core.errors import (
+    AuthenticationError,
+    BalanceError,
+    InvalidRequestError,
+    ParameterError,
+    ServerError,
+    TransportError,
+)
+from ai302_midjourney import BlendRequest
 
 Shop = Any
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x02\0\0\0" + bytes(20)
@@ -120,6 +129,36 @@ def test_ten_at_once_upload_their_picture_once(shop: Shop, mode: str, picture: P
     jobs = buyer.together("submit", [[request] for request in requests])
     assert {job.status for job in jobs} == {"queued"}
     assert (shop.sandbox.paid, shop.sandbox.uploads) == (20, 1)
+
+
+def test_what_is_no_link_of_its_own_is_fetched_where_it_is_needed(shop: Shop, mode: str, tmp_path: Path) -> None:
+    """A tile of a grid, for a service that takes links; a link, for one that takes content."""
+    seller = shop.buyer(mode)
+    grid = seller.run(ImageRequest("a lamp"))
+    tile = grid.images[1]
+    assert tile.cut is not None
+    shown = buyer_of(shop, mode).dry_run(VideoRequest("a fox", first_frame=tile))
+    assert "once uploaded" in shown.body["image_url"]
+    buyer = buyer_of(shop, mode)
+    job = buyer.submit(VideoRequest("a fox", first_frame=tile), key="k")
+    sent = next(seen.body for seen in shop.sandbox.requests if seen.route == "submit:video")
+    (file,) = seller.save(tile, tmp_path / "tile")
+    assert httpx.get(sent["image_url"], verify=False).content == Path(file).read_bytes()
+    assert buyer.submit(VideoRequest("a fox", first_frame=tile), key="k").id == job.id
+    assert shop.sandbox.uploads == 1
+    # Midjourney blends content only: the uploaded picture's link, and the tile.
+    blend = BlendRequest(images=(sent["image_url"], tile))
+    assert seller.dry_run(blend).uploads == ()
+    seller.submit(blend)
+    body = next(seen.body for seen in shop.sandbox.requests if seen.route == "submit:blend")
+    head, packed = body["base64Array"][0].split(",")
+    assert (head, len(body["base64Array"])) == ("data:image/png;base64", 2)
+    assert base64.b64decode(packed) == Path(file).read_bytes()
+    paid = shop.sandbox.paid
+    gone = f"{shop.sandbox.url}/gpt/imgs/20261121/gone.png"
+    with pytest.raises(ParameterError, match=r"must be sent itself, and cannot be had: .*\. Nothing was sent"):
+        seller.submit(BlendRequest(images=(gone, tile)))
+    assert shop.sandbox.paid == paid
 
 
 UNCLEAR = ["drop", "reset", "late", "empty", "truncated", "html", "error500", "error504html", "no_link"]

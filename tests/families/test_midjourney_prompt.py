@@ -200,7 +200,6 @@ def test_defaults_yield_to_fields_and_flags(defaults: dict[str, Any], request_: 
         (ImagineRequest("cats", stylize=1001), "stylize"),
         (BlendRequest((b"1",)), "images"),
         (BlendRequest((b"1",) * 6), "images"),
-        (BlendRequest(("https://a.example/1.png", b"2")), "images"),
         (BlendRequest((b"1", b"2"), aspect_ratio="16:9"), "aspect_ratio"),
         (VideoRequest("rain"), "first_frame"),
         (VideoRequest("", first_frame=b"1"), "prompt"),

@@ -30,14 +30,15 @@ def on_the_wire(account: Account, operation: Operation, picture: Picture, field:
 
     Raises ParameterError when the operation cannot take it as it was given.
     """
-    if picture.url is not None:
-        if LINK in operation.images:
-            return picture.url
-        raise _not_taken(account, operation, field, "takes files, not links; download it first")
+    name = picture.name or "this picture"
+    fetched = to_fetch(operation, picture)
+    if picture.url is not None and not fetched:
+        return picture.url
     if FILE in operation.images and operation.submit.multipart:
         return picture
     if CONTENT in operation.images:
-        return picture.data_url()
+        # Words that will be replaced begin as what replaces them: a family may look.
+        return f"data:image/png;base64,(the content of {name}, once fetched)" if fetched else picture.data_url()
     door = account.gateway.upload
     if door is None or LINK not in operation.images:
         why = "takes public links only; put the file where the service can fetch it, and give its link"
@@ -47,7 +48,12 @@ def on_the_wire(account: Account, operation: Operation, picture: Picture, field:
         most = f"{door.size / 1e6:.0f} MB"
         why = f"needs a link, and {size / 1e6:.1f} MB are too much to upload (at most {most}); make it smaller"
         raise _not_taken(account, operation, field, why)
-    return links.get(picture.sha256) or f"(the link of {picture.name or 'this picture'}, once uploaded)"
+    return links.get(picture.sha256) or f"https://(the link of {name}, once uploaded)"
+
+
+def to_fetch(operation: Operation, picture: Picture) -> bool:
+    """Whether the picture was given as a link whose content must be had: files only are taken, or a part is meant."""
+    return picture.url is not None and (picture.behind is not None or LINK not in operation.images)
 
 
 def to_upload(operation: Operation, pictures: Iterable[Picture]) -> dict[str, Picture]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cas
 from .errors import Ai302Error, LedgerError, TransportError
 
 if TYPE_CHECKING:
-    from .assets import Media
+    from .assets import Asset, Media
     from .jobs import Job
     from .ledger import Ledger
 
@@ -84,6 +84,7 @@ class Picture:
 
     content     the bytes; None for a link
     url         the link; None for content
+    behind      the asset to fetch the content of, where the link alone shows more than is meant: a tile of a grid
     media_type  recognised from the content, such as "image/png"; "" for a link
     width, height  pixels, where the content says so
     """
@@ -95,6 +96,7 @@ class Picture:
     sha256: str = ""
     width: int | None = None
     height: int | None = None
+    behind: Asset | None = None
 
     def data_url(self) -> str:
         """The content as a data: link."""

@@ -1,4 +1,4 @@
-"""Uploads: a file becomes a link where only links are taken, before any intent, once while the link is believed alive.
+"""Files become links, and links files, before any intent: an upload once while its link is believed alive.
 
 An upload may cost. It is sent again only when it provably left nothing behind; an unclear answer is raised.
 """
@@ -6,13 +6,17 @@ An upload may cost. It is sent again only when it provably left nothing behind; 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from . import _giving, _links, _paths, _planning, _policies, _reading, _wire
 from ._accounts import Account
+from ._files.media import LIMIT
+from ._files.opening import open_stream
 from ._planning import Plan
-from ._steps import Alone, Call, Flow, Now, Picture, Record, Reply, Send, Sleep
-from .errors import Ai302Error, RateLimitError, ReplyError, TransportError
+from ._steps import Alone, Call, Flow, Load, Now, Picture, Record, Reply, Save, Send, Sleep
+from .assets import Asset
+from .errors import Ai302Error, DownloadError, ParameterError, RateLimitError, ReplyError, TransportError
 from .family import Upload
 from .jobs import Notice
 
@@ -29,6 +33,13 @@ def ready(
     upload was refused, TransportError(sent=True) when nobody knows what became of one. No job exists then.
     """
     call, warnings = _planning.build(account, made, loaded)
+    fetched: dict[tuple[str, int], Picture] = {}
+    for place, picture in loaded.items():
+        if _giving.to_fetch(made.operation, picture):
+            fetched[place] = yield from _fetched(account, place[0], picture)
+    if fetched:
+        loaded = {**loaded, **fetched}
+        call, warnings = _planning.build(account, made, loaded)
     files = _giving.to_upload(made.operation, loaded.values())
     door = account.gateway.upload
     if not files or door is None:
@@ -41,6 +52,25 @@ def ready(
             f"upload {sending.url} {sha256}", _link(account, door, sending, picture, timeout)
         )
     return _planning.build(account, made, loaded, links)
+
+
+def _fetched(account: Account, field: str, picture: Picture) -> Flow[Picture]:
+    """The content of a link, had without any key and for nothing."""
+    asset = picture.behind or Asset(kind="image", url=picture.url)
+    try:
+        file = yield from open_stream(asset, base_url=account.base_url, limit=LIMIT)
+    except DownloadError as problem:
+        raise ParameterError(
+            f"{field}: what is behind {picture.name or 'this link'!r} must be sent itself, and cannot be had: "
+            f"{problem.reason or problem.message}. Nothing was sent.",
+            field=field,
+            hint="Save it yourself, and give the file.",
+        ) from None
+    with file:
+        content = yield from Save(file.read)
+    found = yield from Load(content, field)
+    _giving.check(field, found)
+    return replace(found, name=picture.name)
 
 
 def foreseen(

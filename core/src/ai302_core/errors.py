@@ -151,15 +151,17 @@ class ReplyError(Ai302Error):
 class DownloadError(Ai302Error):
     """A file could not be had; the job itself is fine and paid, and saving again is free.
 
-    asset  the asset that is missing, or None
+    asset   the asset that is missing, or None
+    reason  why, as a part of a sentence, or ""
     """
 
     billed: Billed = "yes"
     retryable = True
 
-    def __init__(self, message: str, *, asset: Asset | None = None, **details: Any) -> None:
+    def __init__(self, message: str, *, asset: Asset | None = None, reason: str = "", **details: Any) -> None:
         super().__init__(message, **details)
         self.asset = asset
+        self.reason = reason
 
 
 class ApiError(Ai302Error):

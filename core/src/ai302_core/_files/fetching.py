@@ -51,6 +51,7 @@ def refuse(asset: Asset, reason: str, *, retryable: bool = True) -> DownloadErro
     return DownloadError(
         f"The {name} could not be saved: {reason}. The job is fine and paid; saving again is free.",
         asset=asset,
+        reason=reason,
         retryable=retryable,
     )
 

@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -56,10 +57,9 @@ def _of_asset(asset: Asset, field: str, limit: int) -> Picture:
         return _of_file(asset.path, field, limit)
     if asset.url is None:
         _refuse(field, f"This asset is {'a text' if asset.kind == 'text' else 'without a link'}, not a picture.")
-    if asset.cut is not None:
-        # Its link is the whole grid's: sending that would be another picture than the one meant.
-        _refuse(field, "This tile is cut from a grid and has no link of its own. Save it, and give the file.")
-    return _of_text(asset.url, field, limit)
+    picture = _of_text(asset.url, field, limit)
+    # The link of a tile is the whole grid's: sending that would be another picture than the one meant.
+    return picture if asset.cut is None else replace(picture, behind=asset)
 
 
 def _of_text(text: str, field: str, limit: int) -> Picture:
