@@ -62,15 +62,23 @@ class Place:
 
     def install(self, *what: str | Path) -> None:
         """With pip as its user has set it up: index, proxy, cache."""
-        pip = (sys.executable, "-m", "pip", "--python", self.environment / "bin/python", "install", "-q", "--no-input")
+        self._pip("install", "--no-compile", *what)
+
+    def remove(self, name: str) -> None:
+        """A distribution, and nothing it needed."""
+        self._pip("uninstall", "-y", name)
+
+    def _pip(self, *words: str | Path) -> None:
+        pip = (sys.executable, "-m", "pip", "--python", self.environment / "bin/python", "-q", "--no-input")
         done = subprocess.run(
-            [str(part) for part in (*pip, "--no-compile", *what)],
+            [str(part) for part in (*pip, *words)],
             cwd=self.work,
             env=self.ambient,
             capture_output=True,
             text=True,
+            timeout=300,
         )
-        assert done.returncode == 0, f"pip could not install {what}: is there a network?\n{done.stderr[-2000:]}"
+        assert done.returncode == 0, f"pip failed to {words}: is there a network?\n{done.stderr[-2000:]}"
 
     def __call__(self, command: str, *rest: str | Path, expect: int | None = 0) -> subprocess.CompletedProcess[str]:
         return run(self.environment / "bin" / command, *rest, cwd=self.work, expect=expect)
@@ -159,6 +167,18 @@ def test_every_installed_family_is_listed_and_nothing_else(family: Place) -> Non
     assert {entry["name"] for entry in listed} == NAMES
     told = family("gen302", "plugins").stdout
     assert all(names["name"] in told and names["version"] in told for names in FAMILIES)
+
+
+@pytest.mark.parametrize("names", FAMILIES, ids=lambda names: names["name"])
+def test_one_family_alone_with_the_core(alone: Place, wheels: dict[str, Path], names: dict[str, str]) -> None:
+    alone.install("--no-deps", wheels[names["name"]])
+    try:
+        (listed,) = map(json.loads, alone("gen302", "plugins", "--json").stdout.splitlines())
+        assert (listed["distribution"], listed["ok"]) == (names["name"], True)
+        models = [json.loads(line) for line in alone("gen302", "models", "--json").stdout.splitlines()]
+        assert {model["family"] for model in models} == {listed["name"]}
+    finally:
+        alone.remove(names["name"])
 
 
 @pytest.mark.parametrize("verb", ["sandbox", "demo"])

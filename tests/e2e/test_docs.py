@@ -209,6 +209,11 @@ def test_every_setting_and_variable_is_told() -> None:
     assert [name for name in known if f"`{name}`" not in told] == []
 
 
+def test_every_field_of_a_picture_is_told() -> None:
+    told = (ROOT / "plugins/unified_image/README.md").read_text("utf-8")
+    assert [item.name for item in fields(ImageRequest) if item.name != "prompt" and f"`{item.name}`" not in told] == []
+
+
 def test_every_field_of_an_imagine_is_told() -> None:
     told = (ROOT / "docs/midjourney.md").read_text("utf-8")
     wire = {"prompt", "extra", "query"}

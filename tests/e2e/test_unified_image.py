@@ -113,6 +113,7 @@ def test_a_v2_that_answers_at_once_is_believed(shop: Shop, mode: str) -> None:
     asked = ImageRequest("a lamp", query={"run_async": False})
     assert len(shop.buyer(mode, provider=DRAFT).run(asked).images) == 1
     assert (shop.count("poll"), shop.sandbox.paid) == (0, 2)
+    assert str(shop.buyer(mode, provider=DRAFT).cost(result.job).observed) == "0.04 PTC"
 
 
 @pytest.mark.parametrize("error", ["object", "text"])
@@ -184,6 +185,8 @@ def test_the_command_buys_and_adopts(shop: Shop) -> None:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
 
+    told = gen302("models", "-p", "unified_image", "--task", "image")
+    assert (told["family"], told["default"], bool(told["source"])) == ("unified_image", False, True)
     bought = ("run", "a lamp", "-p", "unified_image", "--model", "gpt-image-1.5-t2i", "--size", "1024x1536")
     told = gen302(*bought, "-o", "shots")
     assert [sides(Path(file)) for file in told["files"]] == [("PNG", 1024, 1536)]

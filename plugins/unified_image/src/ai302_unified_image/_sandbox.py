@@ -100,8 +100,6 @@ def _bought(world: World, incoming: Incoming, work: Work) -> Answer | None:
     work.bare = incoming.fault_is("no_asset") is not None
     work.stuck = incoming.fault_is("stuck") is not None
     work.upstream = world.task_id()[:14]
-    # A task's document names what it was billed under; a synchronous answer is billed under its own request.
-    work.cost_ids = [world.uuid()] if work.operation == "image" else []
     work.submitted = world.now()
     if work.reason:
         work.fails_at = work.submitted + 0.5 * SECONDS
@@ -140,10 +138,13 @@ def _v2(world: World, incoming: Incoming) -> Answer:
         request={name: body[name] for name in echoed if name in body}, effective={}, size=size,
         count=count_of(entry, body), webhook=incoming.query.get("webhook", ""),
     )  # fmt: skip
+    asked = incoming.query.get("run_async") == "true" or bool(work.webhook)
+    later = asked and not incoming.fault_is("at_once")
+    # A task's document names what it was billed under; an answer that is the picture is billed under its own request.
+    work.cost_ids = [world.uuid()] if later else []
     if refused := _bought(world, incoming, work):
         return refused
-    later = incoming.query.get("run_async") == "true" or bool(work.webhook)
-    if later and not incoming.fault_is("at_once"):
+    if later:
         names = ("task_id", "status", "created_at")
         document = task_v2(work, world)
         return Answer(200, {name: document[name] for name in names})
