@@ -6,7 +6,7 @@ FAMILIES := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench clean
+.PHONY: help demo test test-browser bench clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -28,6 +28,17 @@ test: $(VENV)/.tools  ## all checks: lint, format, types, tests with coverage, b
 
 bench: $(VENV)/.tools  ## what it costs, measured here: one table of ratios, a few minutes
 	@$(BIN)/python -m benchmarks
+
+test-browser: $(VENV)/.tools  ## the gallery in a real browser (installs Debian's chromium where there is none)
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+		echo "· chromium, from Debian's packages"; \
+		command -v apt-get >/dev/null || { echo "There is no Chromium and no apt-get; install Chromium and type the same again." >&2; exit 1; }; \
+		sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+		{ timeout 300 $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 900 $$sudo apt-get install -y -qq --no-install-recommends chromium; } \
+			>$(VENV)/apt.log 2>&1 || { tail -n 12 $(VENV)/apt.log >&2; echo "Chromium could not be installed; the last lines are above." >&2; exit 1; }; }
+	@echo "· the gallery in a browser"
+	@SCREENSHOT=$(CURDIR)/$(VENV)/gallery.png timeout 300 $(BIN)/python -m pytest -q -m browser tests/browser
+	@echo "  what it looked like: $(VENV)/gallery.png"
 
 clean:  ## remove everything that was set up or produced here
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov gen302-demo

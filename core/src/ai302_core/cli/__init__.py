@@ -23,7 +23,7 @@ VERBS = (
     ("save", "put a job's files on disk; again is free", "follow"),
     ("cancel", "ask the service to stop", "follow"),
     ("cost", "what jobs cost, by the service's own records", "cost"),
-    ("jobs", "list, show, resume, adopt, reconcile", "jobs"),
+    ("jobs", "list, show, resume, adopt, reconcile, gallery", "jobs"),
     ("set up",),
     ("doctor", "what is configured, what answers; free", "doctor"),
     ("config", "show, path, schema", "setup"),

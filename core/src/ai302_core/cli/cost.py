@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from datetime import UTC
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from ai302_core import _batches
 from ai302_core.jobs import Job, Status
 from ai302_core.money import Cost, Money
 
@@ -28,13 +28,9 @@ NEWEST = 100
 IN_VAIN = 5
 """Jobs of one provider in a row without an answer, after which it is asked no more."""
 
-_OF_BATCH = re.compile(r"(.+)#[0-9a-f]{16}\.\d+(?:@\d+)?", re.DOTALL)
-"""The key that a batch gives a job."""
-
 
 def _batch(job: Job) -> str:
-    found = _OF_BATCH.fullmatch(job.key or "")
-    return found[1] if found else "(no batch)"
+    return _batches.name_of(job.key) or "(no batch)"
 
 
 _GROUPS: Mapping[str, Callable[[Job], str]] = {

@@ -1,10 +1,8 @@
-"""The verb jobs: list, show, resume, adopt, reconcile. Listing and showing open the ledger and nothing else."""
+"""The verb jobs: list, show, resume, adopt, reconcile, gallery. Looking opens the ledger and nothing else."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +10,7 @@ from ai302_core.errors import ParameterError
 from ai302_core.jobs import Job, Status
 from ai302_core.ledger import named
 
-from . import _options, _table, _verdict
+from . import _history, _options, _table, _verdict, gallery
 from ._options import Parser
 from ._progress import now
 from ._session import Session, execute
@@ -20,10 +18,8 @@ from ._session import Session, execute
 if TYPE_CHECKING:
     from ai302_core.ledger import FileRecord
 
-_SINCE = re.compile(r"(\d+)([smhdw])")
 _INNER = ("type", "task", "values", "needs")
 _FLAGS = ("--json", "-q", "--quiet", "-v", "--verbose")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def perform(verb: str, arguments: Sequence[str]) -> int:
@@ -47,18 +43,16 @@ def _unknown(word: str) -> Any:
 def _list_parser() -> Parser:
     parser = Parser(
         "jobs list",
-        "The jobs of this computer, newest first. Also: gen302 jobs show|resume|adopt|reconcile --help",
+        "The jobs of this computer, newest first. Also: gen302 jobs show|resume|adopt|reconcile|gallery --help",
         (
             "gen302 jobs",
             "gen302 jobs list --status running --status queued --since 2h",
-            "gen302 jobs list --text lantern --json",
+            "gen302 jobs list --batch november --csv > november.csv",
+            "gen302 jobs list --text lantern -p hero --json",
         ),
     )
-    known = ", ".join(status.value for status in Status)
-    parser.add_argument("--status", metavar="S", action="append", default=[], help=known)
-    parser.add_argument("--since", metavar="WHEN", help="2h, 3d, or a moment such as 2026-11-21T08:00")
-    parser.add_argument("--text", metavar="WORDS", type=_options.text, default="", help="in what was asked")
-    parser.add_argument("--limit", metavar="N", type=int, help="at most so many")
+    _history.filters(parser)
+    parser.add_argument("--csv", action="store_true", help="as CSV; --json gives lines of JSON")
     _options.common(parser)
     return parser
 
@@ -112,35 +106,18 @@ def _reconcile_parser() -> Parser:
 
 
 def _list(session: Session) -> int:
-    options = session.options
-    known = {status.value for status in Status}
-    for word in options.status:
-        if word not in known:
-            raise ParameterError(f"There is no status {word!r}; there are: {', '.join(sorted(known))}.", field="status")
-    since = None if options.since is None else _moment(options.since)
     ledger = session.ledger
-    found = ledger.jobs(
-        status=[Status(word) for word in options.status], since=since, text=options.text, limit=options.limit
-    )
+    found = _history.found(session.options, ledger)
     if session.output.as_json:
         for job in found:
             session.output.record(job.to_dict())
-        return 0
-    show_list(session, found)
-    if not found:
-        session.output.say("No job yet." if not (options.status or options.since or options.text) else "No such job.")
+    elif session.options.csv:
+        session.output.data(_history.table(found, ledger))
+    else:
+        show_list(session, found)
+        if not found:
+            session.output.say("No such job." if _history.narrowed(session.options) else "No job yet.")
     return 0
-
-
-def _moment(text: str) -> datetime:
-    match = _SINCE.fullmatch(text)
-    if match:
-        return now() - timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ParameterError(f"--since {text}: expected 2h, 3d, or 2026-11-21T08:00.", field="since") from None
-    return (moment if moment.tzinfo else moment.astimezone()).astimezone(UTC)
 
 
 def show_list(session: Session, found: Sequence[Job]) -> None:
@@ -151,7 +128,9 @@ def show_list(session: Session, found: Sequence[Job]) -> None:
     rows = [("ID", "STATUS", "PROVIDER/OPERATION", "AGE", "PROMPT")]
     for job in found:
         where = f"{job.provider}/{job.operation}"
-        rows.append((job.id, job.status.value, where, _age((moment - job.created_at).total_seconds()), excerpt(job)))
+        rows.append(
+            (job.id, job.status.value, where, _age((moment - job.created_at).total_seconds()), _history.excerpt(job))
+        )
     for line in _table.lines(rows):
         session.output.data(line)
 
@@ -161,14 +140,6 @@ def _age(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
     return f"{max(0, int(seconds))} s"
-
-
-def excerpt(job: Job) -> str:
-    """What was asked, on one line."""
-    request = job.request
-    values: Any = getattr(request, "values", None) or {}
-    said = [getattr(request, name, None) or values.get(name) for name in ("action", "prompt")]
-    return " ".join(" ".join(str(part) for part in said if part).split())
 
 
 def _show(session: Session) -> int:
@@ -252,4 +223,5 @@ _WORK = {
     "resume": (_resume_parser, _resume),
     "adopt": (_adopt_parser, _adopt),
     "reconcile": (_reconcile_parser, _reconcile),
+    "gallery": (gallery.parser, gallery.write),
 }

@@ -10,7 +10,7 @@ from typing import Any
 from ai302_core import _acting, _flows, _outcomes
 from ai302_core.jobs import Job, Preview, Result
 
-from . import _options, _requests
+from . import _again, _options, _requests
 from ._options import Parser
 from ._progress import Watching, watching
 from ._session import Session, execute
@@ -33,6 +33,7 @@ def _run_parser() -> Parser:
             'gen302 run "make it night" --image lantern.png -o "{date}/{id}-{n}" --key lantern-night',
             "gen302 run --op describe --image lantern.png",
             "gen302 run @prompt.txt --dry-run",
+            'gen302 run "the same at night" --from last --ar 16:9',
         ),
     )
     _asking(parser)
@@ -63,6 +64,9 @@ def _submit_parser() -> Parser:
 
 def _asking(parser: Parser) -> None:
     parser.add_argument("prompt", metavar="PROMPT", nargs="*", type=_options.text, help=_options.PROMPT)
+    parser.add_argument(
+        "--from", dest="source", metavar="JOB|SIDECAR", help="the request of an earlier job, with what is said anew"
+    )
     _options.request(parser)
     _options.intention(parser)
 
@@ -96,7 +100,7 @@ _PARSERS = {"run": _run_parser, "submit": _submit_parser, "act": _act_parser}
 
 def _run(session: Session) -> int:
     options = session.options
-    request = _requests.request_of(options, session.connection)
+    request = _again.requested(session)
     if options.dry_run:
         return _preview(session, session.provider.dry_run(request, lenient=options.lenient))
     out = _options.absolute(options.out or ".")
@@ -112,7 +116,7 @@ def _run(session: Session) -> int:
 
 def _submit(session: Session) -> int:
     options = session.options
-    request = _requests.request_of(options, session.connection)
+    request = _again.requested(session)
     if options.dry_run:
         return _preview(session, session.provider.dry_run(request, lenient=options.lenient))
     out = _options.destination(options)

@@ -1,0 +1,90 @@
+"""Looking back: filters, CSV for spreadsheets, one page of pictures, and the same request once more."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ai302_core.cli import main
+from ai302_core.sandbox import RunningSandbox, serve
+
+Gen302 = Callable[..., str]
+
+
+@pytest.fixture
+def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSandbox]:
+    monkeypatch.setenv("GEN302_DEFAULT", "midjourney")
+    with serve(speed=400, seed=1) as running:
+        monkeypatch.setenv("GEN302_SANDBOX", running.url)
+        yield running
+
+
+@pytest.fixture
+def gen302(capsys: pytest.CaptureFixture[str]) -> Gen302:
+    """`gen302(arguments…, expect=exit code)`: its stdout, or its stderr when it fails."""
+
+    def run(*arguments: str, expect: int = 0) -> str:
+        code = main(list(arguments))
+        told = capsys.readouterr()
+        assert code == expect, told.err
+        return told.err if expect else told.out
+
+    return run
+
+
+def test_jobs_are_found_by_what_is_known_of_them(sandbox: RunningSandbox, gen302: Gen302) -> None:
+    Path("p.csv").write_text("prompt\na lamp\na door\n", "utf-8")
+    gen302("batch", "p.csv", "-o", "shots", "--name", "november")
+    gen302("run", "=HYPERLINK(1)", "-o", "shots", "--key", "solo")
+    assert len(gen302("jobs", "list", "--batch", "november", "--json").splitlines()) == 2
+    assert len(gen302("jobs", "list", "-p", "midjourney", "--json").splitlines()) == 3
+    assert gen302("jobs", "list", "-p", "elsewhere", "--json") == ""
+    assert gen302("jobs", "list", "--batch", "nov", "--json") == ""
+    rows = list(csv.DictReader(gen302("jobs", "list", "--csv").splitlines()))
+    assert (rows[0]["batch"], rows[0]["key"]) == ("", "solo")
+    assert {row["batch"] for row in rows[1:]} == {"november"}
+    assert rows[0]["prompt"] == "'=HYPERLINK(1)"  # a spreadsheet shows it and does not run it
+    assert [row["cost"] for row in rows] == ["", "", ""]  # unknown is never 0
+    assert all(Path(path).is_file() for row in rows for path in row["files"].split(" "))
+    assert list(csv.DictReader(gen302("jobs", "list", "--batch", "none", "--csv").splitlines())) == []
+
+
+def test_the_gallery_holds_everything_itself(sandbox: RunningSandbox, gen302: Gen302) -> None:
+    gen302("run", "<b>a lamp</b>", "-o", "shots")
+    page = Path(gen302("jobs", "gallery", "gallery.html").strip())
+    text = page.read_text("utf-8")
+    assert text.count('src="data:image/') == 4
+    assert re.findall(r'(?:src|href)="(?!data:)', text) == []
+    assert "&lt;b&gt;a lamp&lt;/b&gt;" in text
+    assert "<b>" not in text
+    assert "sandbox: nothing was paid" in text
+    next(Path("shots").glob("*.png")).unlink()
+    gen302("jobs", "gallery", "gallery.html")  # ours is replaced
+    assert page.read_text("utf-8").count('src="data:image/') == 3
+    Path("own.html").write_text("my page", "utf-8")
+    assert "no gallery" in gen302("jobs", "gallery", "own.html", expect=2)
+    assert Path("own.html").read_text("utf-8") == "my page"
+    assert "FILE.html" in gen302("jobs", "gallery", "pictures", expect=2)
+    assert sorted(path.name for path in Path().glob(".*")) == []
+
+
+def test_the_same_request_again_from_a_job_or_its_sidecar(sandbox: RunningSandbox, gen302: Gen302) -> None:
+    first = json.loads(gen302("run", "a lamp", "--ar", "3:2", "--set", "chaos=10", "-o", "shots", "--json"))
+    (sidecar,) = Path("shots").glob("*.json")
+    again = json.loads(gen302("run", "--from", "last", "-o", "shots", "--json"))
+    assert again["job"]["request"] == first["job"]["request"]
+    assert again["job"]["id"] != first["job"]["id"]
+    other = json.loads(gen302("run", "a door", "--from", str(sidecar), "--ar", "1:1", "-o", "shots", "--json"))
+    assert other["job"]["request"] == {**first["job"]["request"], "prompt": "a door", "aspect_ratio": "1:1"}
+    assert sandbox.paid == 3
+    gen302("act", "last", "upscale-1", "-o", "shots")
+    assert "gen302 act" in gen302("run", "--from", "last", expect=2)
+    assert "no job" in gen302("run", "--from", "nothing", expect=2)
+    Path("odd.json").write_text("[]", "utf-8")
+    assert "no sidecar" in gen302("run", "--from", "odd.json", expect=2)
+    assert sandbox.paid == 4
