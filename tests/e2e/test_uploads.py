@@ -161,6 +161,19 @@ def test_what_is_no_link_of_its_own_is_fetched_where_it_is_needed(shop: Shop, mo
     assert shop.sandbox.paid == paid
 
 
+@pytest.mark.parametrize("model", ["veo3-pro-frames", "veo3-v2/veo3-pro-frames"])
+def test_a_veo_clip_from_a_local_picture(shop: Shop, mode: str, picture: Path, model: str) -> None:
+    pytest.importorskip("ai302_veo", reason="the family veo is not installed")
+    buyer = shop.buyer(mode, provider={"family": "veo"})
+    result = buyer.run(VideoRequest("a fox", first_frame=picture, model=model), save_to=shop.folder)
+    assert [Path(file).read_bytes()[4:8] for file in result.files] == [b"ftyp"] * len(result.files) != []
+    sent = next(seen.body for seen in shop.sandbox.requests if seen.route.startswith("submit"))
+    links = [link for value in sent.values() for link in (value if isinstance(value, list) else [value])]
+    (link,) = [link for link in links if str(link).startswith(shop.sandbox.url)]
+    assert httpx.get(link, verify=False).content == PNG
+    assert (shop.sandbox.paid, shop.sandbox.uploads) == (1, 1)
+
+
 UNCLEAR = ["drop", "reset", "late", "empty", "truncated", "html", "error500", "error504html", "no_link"]
 
 
