@@ -161,11 +161,15 @@ def test_a_prompt_from_a_file_and_typed_fields(sandbox: RunningSandbox, gen302: 
 
 def test_operations_by_name(sandbox: RunningSandbox, gen302: Gen302) -> None:
     made = gen302("run", "a lantern", "-o", "shots", "-q").stdout.split()
-    blended = one(gen302("run", "--op", "blend", "--image", made[0], "--image", made[1], "-o", "mix", "--json"))
+    blended = one(
+        gen302(
+            "run", "-p", "midjourney", "--op", "blend", "--image", made[0], "--image", made[1], "-o", "mix", "--json"
+        )
+    )
     assert (blended["job"]["operation"], len(blended["files"])) == ("blend", 4)
-    described = gen302("run", "--op", "describe", "--image", made[0], "-o", "words")
+    described = gen302("run", "-p", "midjourney", "--op", "describe", "--image", made[0], "-o", "words")
     assert described.stderr.count("\n") > 4
-    clip = one(gen302("run", "it sways", "--first-frame", made[0], "-o", "clip", "--json"))
+    clip = one(gen302("run", "it sways", "-p", "midjourney", "--first-frame", made[0], "-o", "clip", "--json"))
     assert clip["job"]["operation"] == "video"
     assert all(path.endswith(".mp4") for path in clip["files"])
 
@@ -248,7 +252,7 @@ def test_a_task_of_another_tool_is_adopted(sandbox: RunningSandbox, gen302: Gen3
     first = one(gen302("submit", "a lantern", "--json"))
     with_another_ledger = {**os.environ, "GEN302_LEDGER": "sqlite:///" + str(Path("other.db").absolute())}
     task = first["job"]["remote_id"]
-    gen302("jobs", "adopt", task, env=with_another_ledger)
+    gen302("jobs", "adopt", task, "-p", "midjourney", env=with_another_ledger)
     assert len(gen302("wait", task, env=with_another_ledger, expect=None).stderr) > 0
     assert len(gen302("save", task, "-o", "shots", env=with_another_ledger).stdout.split()) == 4
     assert sandbox.paid == 1

@@ -95,7 +95,7 @@ def test_providers_say_where_each_goes_and_what_keeps_it_from_there(
 ) -> None:
     configured()
     monkeypatch.setenv("AI302_API_KEY", "sk-secret")
-    hero, relay = lines(told("providers", "--json")[0])[:2]
+    hero, relay, *families = lines(told("providers", "--json")[0])
     assert (hero["name"], hero["base_url"], hero["key"], hero["default"]) == (
         "hero",
         "https://api.302.ai",
@@ -104,6 +104,7 @@ def test_providers_say_where_each_goes_and_what_keeps_it_from_there(
     )
     assert (relay["default"], relay["key"]) == (False, None)
     assert "RELAY_KEY" in relay["problem"]
+    assert not any(entry["default"] for entry in families)
     out, _ = told("providers")
     assert "poster is hero, then relay" in out
     assert "sk-secret" not in out

@@ -18,10 +18,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ai302_core import ImageRequest, config, connect, errors
+from ai302_core import ImageRequest, VideoRequest, config, connect, errors
 from ai302_core.cli import EXITS, VERBS, main
 from ai302_core.sandbox import serve
 from ai302_midjourney import ImagineRequest
+from ai302_veo import VeoRequest, ai302_family
 
 ROOT = Path(__file__).parents[2]
 ENGLISH, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
@@ -151,9 +152,10 @@ def test_every_configuration_a_document_shows_loads_and_serves(path: Path) -> No
     for line, text in blocks(path, "toml"):
         file = Path(f"{path.stem}-{line}.toml")
         file.write_text(text, "utf-8")
-        for name in config.load_settings(file, env={}).providers:
+        for name, table in config.load_settings(file, env={}).providers.items():
+            asked = VideoRequest("a lantern") if table.family == "veo" else ImageRequest("a lantern")
             with connect(name, config=file) as provider:
-                assert provider.dry_run(ImageRequest("a lantern")).url.startswith("https://")
+                assert provider.dry_run(asked).url.startswith("https://")
 
 
 def slugs(path: Path) -> set[str]:
@@ -219,3 +221,13 @@ def test_every_field_of_an_imagine_is_told() -> None:
     wire = {"prompt", "extra", "query"}
     names = [field.name for field in fields(ImagineRequest) if field.name not in wire]
     assert [name for name in names if f"`{name}`" not in told] == []
+
+
+def test_every_field_model_and_operation_of_veo_is_told() -> None:
+    told = (ROOT / "plugins/veo/README.md").read_text("utf-8") + (ROOT / "docs/veo.md").read_text("utf-8")
+    family = ai302_family()
+    names = {field.name for field in fields(VeoRequest)} - {"prompt", "extra", "query", "model", "last_frame", "video"}
+    shown = [*sorted(names), *(operation.name for operation in family.operations)]
+    assert [name for name in shown if f"`{name}`" not in told] == []
+    lasts = {re.split(r"[-/](?=[^-/]*$)", model.name)[-1] for model in family.models}
+    assert [last for last in sorted(lasts) if last not in told] == []

@@ -11,3 +11,7 @@ class TestMidjourney(FamilyContract):
 
 class TestUnifiedImage(FamilyContract):
     family = "unified_image"
+
+
+class TestVeo(FamilyContract):
+    family = "veo"

@@ -1,10 +1,18 @@
-"""What is the same at every door of 302.AI: its error envelopes, uploads, account records. Data only; see `family`."""
+"""What is the same at many doors of 302.AI: error envelopes, task words, uploads, account records. Data only."""
 
 from __future__ import annotations
 
-from ._vocabulary import Dashboard, Refused, Upload, get, post
+from ._vocabulary import Dashboard, Refused, States, Upload, get, post
 
-__all__ = ["DASHBOARD_302AI", "ENVELOPES_302AI", "REFUSED_302AI", "UPLOAD_302AI"]
+__all__ = [
+    "DASHBOARD_302AI",
+    "ENVELOPES_302AI",
+    "FAILURE_302AI",
+    "REFUSED_302AI",
+    "REJECTED_302AI",
+    "STATES_302AI_V2",
+    "UPLOAD_302AI",
+]
 
 REFUSED_302AI = Refused(
     # wire/302ai.md 1.6 (help centre and first-party tables, 2026-11-21). Both signs of a code occur there.
@@ -70,3 +78,25 @@ DASHBOARD_302AI = Dashboard(
     refused=ENVELOPES_302AI,
 )
 """302.AI's account and cost records, the same for every family on its hosts."""
+
+STATES_302AI_V2 = (
+    # wire/302ai.md 1.5 and 4 (pages and first-party command, 2026-11-21). A submit may fail by an `error` alone.
+    States(
+        at="status",
+        queued=("pending", "queue*"),
+        running=("processing",),
+        succeeded=("completed", "succe*"),
+        failed=("fail*", "error"),
+    ),
+    States(at="error", running=("0", "false"), failed=("?*",)),
+)
+"""The words of 302.AI's unified v2 doors: image, video, audio."""
+
+FAILURE_302AI = ("error.error", "error.message", "error", "raw_response.output.message", "message", "fail_reason")
+"""Where 302.AI's tasks say why they failed, in the order of wire/302ai.md 11 (2026-11-21)."""
+
+REJECTED_302AI = (
+    r"content.?(policy|filter|moderation)|moderation|safety|sensitive|nsfw|prohibited|violat",
+    r"敏感|违规|违禁|审核",
+)
+"""Words of a failure over the content at 302.AI. None is documented; these are the vendors' usual ones."""

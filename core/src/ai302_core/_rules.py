@@ -73,4 +73,5 @@ def shown(value: Any) -> str:
 
 def _size_or_text(value: Any) -> str:
     pixels = isinstance(value, tuple) and len(value) == 2 and all(type(side) is int for side in value)
-    return f"{value[0]}x{value[1]}" if pixels else str(value)
+    whole = isinstance(value, float) and value.is_integer()
+    return f"{value[0]}x{value[1]}" if pixels else str(int(value) if whole else value)

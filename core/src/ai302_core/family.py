@@ -13,7 +13,15 @@ from typing import Any, TypeAlias
 
 import pluggy
 
-from ._gateway_302ai import DASHBOARD_302AI, ENVELOPES_302AI, REFUSED_302AI, UPLOAD_302AI
+from ._gateway_302ai import (
+    DASHBOARD_302AI,
+    ENVELOPES_302AI,
+    FAILURE_302AI,
+    REFUSED_302AI,
+    REJECTED_302AI,
+    STATES_302AI_V2,
+    UPLOAD_302AI,
+)
 from ._steps import Call, Flow, Load, Now, Picture, Reply, Send
 from ._vocabulary import (
     AssetAt,
@@ -44,7 +52,10 @@ from .requests import ActionRequest, ImageRequest, Request, VideoRequest
 __all__ = [
     "DASHBOARD_302AI",
     "ENVELOPES_302AI",
+    "FAILURE_302AI",
     "REFUSED_302AI",
+    "REJECTED_302AI",
+    "STATES_302AI_V2",
     "UPLOAD_302AI",
     "Action",
     "ActionRequest",
