@@ -406,5 +406,6 @@ def test_show_can_be_read_back(write: Write) -> None:
 
 def test_the_schema_knows_every_key() -> None:
     schema = json.loads(json.dumps(config.schema_json()))
-    assert set(schema["properties"]) == {"default", "providers", "aliases", "budget", "gateways", "ledger"}
+    tables = {"default", "providers", "aliases", "budget", "gateways", "ledger"}
+    assert set(schema["properties"]) == tables | {"plugins", "observers"}
     assert "api_key_env" in schema["$defs"]["ProviderTable"]["properties"]

@@ -20,7 +20,7 @@ PLUGINS = sorted(path.parent.name for path in ROOT.glob("plugins/*/pyproject.tom
 DATA, FILES, DECISIONS, PERFORMERS, PROVIDERS, SANDBOX, TESTING, COMMAND = range(8)
 FLOORS = {
     DATA: """
-        errors assets requests money jobs family ledger hookspecs _vocabulary _gateway_302ai _steps _paths _links
+        errors assets requests money jobs events family ledger hookspecs _vocabulary _gateway_302ai _steps _paths _links
         _policies
     """,
     FILES: "_files",  # what flows have done with files: no network, no clock
@@ -30,7 +30,10 @@ FLOORS = {
         _trouble _looking _costs _submitting _routing _acting _several _asking _outcomes _following _flows downloads
         _tables _batches
     """,
-    PERFORMERS: "_clock _bodies _turns _http _addresses _diagnosis _drivers config _config registry _plugins _sqlite",
+    PERFORMERS: """
+        _clock _bodies _turns _http _addresses _diagnosis _drivers config _config registry _plugins _sqlite
+        _observing observers
+    """,
     PROVIDERS: "_opening _connection _many _loopthread providers async_providers",
     SANDBOX: "sandbox",
     TESTING: "testing",
@@ -52,6 +55,7 @@ PERFORMING = {"asyncio", "http", "multiprocessing", "random", "secrets", "socket
 PERFORMING |= {"threading", "time", "urllib.request", "uuid", "concurrent.futures"}
 
 DOORS = {"ai302_core", "ai302_core.family", "ai302_core.errors", "ai302_core.testing", "ai302_core.sandbox"}
+DOORS |= {"ai302_core.events"}  # what observers hear
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc", "base", "manager", "managers"}
 VENDORS = {"ai302", "302ai", ".ai302"}
 LINES = 320

@@ -58,7 +58,8 @@ class Connection:
         self._given = {"api_key": api_key, "base_url": base_url, "gateway": gateway}
         self._accounts: dict[str, Account] = {}
         self._lock = threading.Lock()
-        self.ledger: Ledger = _sqlite.open_ledger(config.ledger_url(self.settings, ledger), data_dir=config.data_dir())
+        store = _sqlite.open_ledger(config.ledger_url(self.settings, ledger), data_dir=config.data_dir())
+        self.ledger: Ledger = store if not self.settings.observers else self._told(store)
         self._transports: dict[Timeouts, _http.Transport] = {}
         self._sync: dict[Timeouts, SyncDriver] = {}
         self._async: dict[Timeouts, AsyncDriver] = {}
@@ -173,7 +174,7 @@ class Connection:
     def _resolved(self, name: str) -> Account:
         settings = self.settings
         chosen = settings.provider(name)
-        family = registry.load(chosen.family, choice=chosen.plugin)
+        family = registry.load(chosen.family, choice=chosen.plugin, allowed=settings.plugins)
         given = self._given if name == self._target() else dict.fromkeys(self._given)
         gateway = self._gateway(family, name, given["gateway"] or chosen.gateway)
         address = given["base_url"] or chosen.base_url or gateway.base_url
@@ -231,6 +232,11 @@ class Connection:
             lacks=gateway.lacks if own.lacks is None else tuple(own.lacks),
             unread=gateway.unread if own.unread is None else tuple(own.unread),
         )
+
+    def _told(self, store: Ledger) -> Ledger:
+        from . import _observing
+
+        return _observing.told(store, self.settings.observers, self.settings.plugins)
 
     @cached_property
     def _installed(self) -> list[str]:

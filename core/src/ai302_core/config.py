@@ -97,6 +97,8 @@ def load_settings(
             for name, table in checked.gateways.items()
         },
         ledger=checked.ledger,
+        plugins=None if checked.plugins is None else tuple(checked.plugins),
+        observers=tuple(checked.observers),
         sandbox=_sandbox(env),
         sources=tuple(layer.name for layer in found if layer.data),
         origins=origins,

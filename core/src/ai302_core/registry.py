@@ -13,27 +13,42 @@ from ._plugins.probing import PluginReport, report
 from .errors import PluginError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .family import Family
 
-__all__ = ["GROUP", "Installed", "Plugin", "PluginReport", "installed", "load", "load_plugin", "report", "serves"]
+__all__ = [
+    "GROUP",
+    "Installed",
+    "Plugin",
+    "PluginReport",
+    "canonical",
+    "chosen",
+    "installed",
+    "load",
+    "load_plugin",
+    "report",
+    "serves",
+]
 
 _loaded: dict[Installed, Plugin] = {}
 _lock = threading.RLock()
 
 
-def load(name: str, *, choice: str | None = None) -> Family:
+def load(name: str, *, choice: str | None = None, allowed: Sequence[str] | None = None) -> Family:
     """The family of that name: imports its plugin and no other, checks it, and remembers it.
 
-    choice  the distribution to take it from, where several offer it
+    choice   the distribution to take it from, where several offer it
+    allowed  the distributions that may be loaded; None: all
 
     Raises PluginError with the distribution, what is wrong, and what to do; that plugin alone is unusable.
     """
-    return load_plugin(name, choice=choice).family
+    return load_plugin(name, choice=choice, allowed=allowed).family
 
 
-def load_plugin(name: str, *, choice: str | None = None) -> Plugin:
+def load_plugin(name: str, *, choice: str | None = None, allowed: Sequence[str] | None = None) -> Plugin:
     """As `load`, with the plugin's other hooks."""
-    entry = chosen(name, choice)
+    entry = chosen(name, choice, allowed)
     with _lock:
         if entry not in _loaded:
             _loaded[entry] = load_one(entry)
@@ -48,7 +63,7 @@ def serves(name: str, kind: str) -> bool:
         return False
 
 
-def chosen(name: str, choice: str | None) -> Installed:
+def chosen(name: str, choice: str | None, allowed: Sequence[str] | None = None) -> Installed:
     """The installed plugin that serves a family. Raises PluginError for none, or several without a choice."""
     everything = installed()
     offers = [entry for entry in everything if entry.name == name]
@@ -60,6 +75,16 @@ def chosen(name: str, choice: str | None) -> Installed:
             f"installed: {', '.join(names) or 'none'}. Nothing was sent.",
             hint=f"Install the distribution that brings {name!r} into this Python: {sys.executable}",
         )
+    if allowed is not None:
+        permitted = {canonical(entry) for entry in allowed}
+        kept = [entry for entry in offers if canonical(entry.distribution) in permitted]
+        if not kept:
+            raise PluginError(
+                f"Family {name!r} is of {offers[0].distribution}, which `plugins` in gen302.toml does not allow. "
+                "Nothing was sent.",
+                hint=f'plugins = ["{offers[0].distribution}"], or take the line out to allow every installed one',
+            )
+        offers = kept
     named = ", ".join(map(str, offers))
     if choice is not None:
         fitting = [entry for entry in offers if canonical(entry.distribution) == canonical(choice)]

@@ -21,7 +21,7 @@ __all__ = ["CONFIG_NAME", "Layer", "config_dir", "data_dir", "find", "layers", "
 
 CONFIG_NAME = "gen302.toml"
 PREFIX = "GEN302_"
-TABLES = ("default", "providers", "aliases", "budget", "gateways", "ledger")
+TABLES = ("default", "providers", "aliases", "budget", "gateways", "ledger", "plugins", "observers")
 NO_SETTINGS = ("GEN302_CONFIG", "GEN302_SANDBOX", "GEN302_SANDBOX_KEY")
 """Variables of ours that are not part of the settings."""
 

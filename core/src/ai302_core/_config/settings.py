@@ -108,6 +108,8 @@ class Settings:
 
     default   the provider to use, or one for each kind of request, or None
     ledger    its URL, or None for the user's own; see `config.ledger_url`
+    plugins   the distributions whose families and observers may be loaded; None: all, (): none
+    observers names of those that are told of every job
     sandbox   the sandbox's address, while GEN302_SANDBOX replaces every provider
     sources   what was read, strongest first
     origins   where each value was written: ("providers", "hero", "family") -> "…/gen302.toml, line 4"
@@ -119,6 +121,8 @@ class Settings:
     budget: Budget | None = None
     gateways: Mapping[str, GatewaySettings] = field(default_factory=dict)
     ledger: str | None = None
+    plugins: tuple[str, ...] | None = None
+    observers: tuple[str, ...] = ()
     sandbox: str | None = None
     sources: tuple[str, ...] = ()
     origins: Mapping[tuple[str, ...], str] = field(default_factory=dict, repr=False)

@@ -24,9 +24,9 @@ def show(settings: Settings) -> str:
     if settings.sandbox is not None:
         lines.append(f"# GEN302_SANDBOX: every provider is the sandbox at {settings.sandbox}")
     written = {path for path in settings.origins if path}
-    for name in ("default", "ledger"):
+    for name in ("default", "ledger", "plugins", "observers"):
         value = getattr(settings, name)
-        if value is not None:
+        if value is not None and (name,) in written:
             lines.append(_line(name, _without_userinfo(value), settings.origins.get((name,), "")))
     if settings.budget is not None:
         lines += ["", "[budget]", *_members(settings, ("budget",), settings.budget, written)]

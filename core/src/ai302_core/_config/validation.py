@@ -112,6 +112,8 @@ class Configuration(BaseSettings):
     budget: BudgetTable | None = None
     gateways: dict[str, GatewayTable] = {}
     ledger: Ledger | None = None
+    plugins: list[Text] | None = None
+    observers: list[Text] = []
 
     @classmethod
     def settings_customise_sources(

@@ -50,6 +50,7 @@ def _plugins(session: Session) -> int:
 
 
 def _list(session: Session) -> int:
+    allowed = session.connection.settings.plugins
     reports = registry.report()
     rows = [("FAMILY", "DISTRIBUTION", "VERSION", "STATE")]
     for one in reports:
@@ -57,10 +58,13 @@ def _list(session: Session) -> int:
         if session.output.as_json:
             told: dict[str, Any] = {"name": entry.name, "distribution": entry.distribution, "version": entry.version}
             told |= {"requires": entry.requires, "ok": one.ok, "reason": one.reason or None}
+            told |= {"allowed": _permitted(one.plugin.distribution, allowed)}
             told |= {"remedy": one.remedy or None, "operations": one.operations, "gateways": one.gateways}
             session.output.record(told)
             continue
         state = f"ok: {', '.join(one.operations)}" if one.ok else "broken"
+        if not _permitted(entry.distribution, allowed):
+            state = "not allowed by `plugins` in gen302.toml"
         rows.append((entry.name, entry.distribution, entry.version, state))
         if not one.ok:
             session.output.complain(one.reason, "", one.remedy)
@@ -72,6 +76,10 @@ def _list(session: Session) -> int:
             "No family is installed. For example, in the project's folder: pip install ./core ./plugins/midjourney"
         )
     return 0 if all(one.ok for one in reports) else 2
+
+
+def _permitted(distribution: str, allowed: Sequence[str] | None) -> bool:
+    return allowed is None or registry.canonical(distribution) in map(registry.canonical, allowed)
 
 
 def _new(session: Session, name: str) -> int:
