@@ -161,9 +161,7 @@ def test_observers_that_cannot_be_used_are_told_before_anything_is_paid(
 
 @pytest.mark.parametrize("allowed", [[], ["somebody-else"]])
 def test_only_what_is_allowed_is_loaded(shop: Any, allowed: list[str]) -> None:
-    with pytest.raises(
-        PluginError, match="is of ai302-midjourney, which `plugins` in gen302.toml does not allow"
-    ) as it:
+    with pytest.raises(PluginError, match=r"is of ai302-midjourney, which `plugins` in .* does not allow") as it:
         bought(shop, plugins=allowed)
     assert 'plugins = ["ai302-midjourney"]' in it.value.hint
     assert shop.sandbox.paid == 0
