@@ -184,7 +184,7 @@ def test_every_silent_replacement_of_the_page_is_refused_and_leniently_sent_with
         ({"model": "qwen-image-3.0-pro", "images": [LINK] * 4}, "images", "at most 3"),
         ({"model": "flux-2-pro", "aspect_ratio": "1:1"}, "aspect_ratio", "as size, in pixels"),
         ({"model": "gpt-image-2-t2i", "size": "640x640", "aspect_ratio": "1:1"}, "aspect_ratio", "give one of them"),
-        ({"model": "stable-sd3-i2i"}, "images", "must be given"),
+        ({"model": "stable-sd3-i2i"}, "images", "must be given. stable-sd3-i2i changes"),
         ({"model": "stable-sd3-i2i", "images": LINK, "aspect_ratio": "1:1"}, "aspect_ratio", "is not taken"),
         ({"model": "luma-t2i", "images": [LINK, LINK]}, "images", "one picture"),
         ({"model": "luma-t2i", "mask": LINK}, "mask", "no masks"),

@@ -113,7 +113,8 @@ def _rules(request: ImageRequest, door: str) -> dict[str, Rule]:
 def _pictures(entry: Entry, request: ImageRequest) -> dict[str, Rule]:
     takes, stem = entry.parameters, entry.name.rpartition("-")[0]
     if not entry.complete:
-        return {"images": Rule(required=takes["image"].required, most=1)} if "image" in takes else {}
+        needed = Rule(required=True, most=1, instead=f"{entry.name} changes a picture.")
+        return {"images": needed} if entry.needs_image else {}
     rules = {}
     if "image" not in takes:
         other = f"{stem}-i2i" if f"{stem}-i2i" in known() else DEFAULT
