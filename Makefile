@@ -6,7 +6,7 @@ FAMILIES := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-browser bench clean
+.PHONY: help demo test test-browser vendor bench clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -39,6 +39,9 @@ test-browser: $(VENV)/.tools  ## the gallery in a real browser (installs Debian'
 	@echo "· the gallery in a browser"
 	@SCREENSHOT=$(CURDIR)/$(VENV)/gallery.png timeout 300 $(BIN)/python -m pytest -q -m browser tests/browser
 	@echo "  what it looked like: $(VENV)/gallery.png"
+
+vendor: $(VENV)/.tools  ## 302.AI's own published clients, installed over the network, against the sandbox
+	@$(BIN)/python -m pytest -q -m vendor tests/e2e/test_vendor_clients.py
 
 clean:  ## remove everything that was set up or produced here
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov gen302-demo

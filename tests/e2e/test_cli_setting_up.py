@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from ai302_core import registry
 from ai302_core.cli import EXITS, VERBS, main
 from ai302_core.sandbox import serve
 
@@ -216,11 +217,15 @@ def test_demo_ends_with_files_jobs_and_three_commands() -> None:
     done = run("demo")
     assert done.returncode == 0, done.stderr
     files = [path for path in Path("gen302-demo").iterdir() if path.suffix != ".json"]
-    assert len(files) == 5
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in files)
-    assert len(list(Path("gen302-demo").glob("*.json"))) == 2
+    families = {entry.name for entry in registry.installed()} & {"midjourney", "unified_image", "veo"}
+    pictures, clips = 5 + ("unified_image" in families), int("veo" in families)
+    assert sorted(path.suffix for path in files) == [".mp4"] * clips + [".png"] * pictures
+    assert sum(path.read_bytes().startswith(b"\x89PNG") for path in files) == pictures
+    assert len(list(Path("gen302-demo").glob("*.json"))) == len(families) + 1
     table = done.stdout[done.stdout.index("ID ") :]
-    assert table.count("succeeded") == 2
+    assert table.count("succeeded") == len(families) + 1
+    for family in families:  # the provider's name is all that changes
+        assert f'run "a paper lantern over a canal at dusk" --ar 16:9 -p {family} -o gen302-demo' in done.stderr
     assert str(Path("gen302-demo").resolve()) in done.stderr
     assert "no money was spent" in done.stderr
     assert "AI302_API_KEY=sk-..." in done.stderr or os.name == "nt"

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ai302_core.errors import ParameterError
+from ai302_core.errors import ConfigError, ParameterError
 from ai302_core.requests import ActionRequest, ImageRequest, Request, VideoRequest
 
 if TYPE_CHECKING:
@@ -128,9 +128,16 @@ def _generic(
 ) -> type[ImageRequest] | type[VideoRequest]:
     if any(getattr(options, name) is not None or name in wanted for name in _VIDEO):
         return VideoRequest
-    if options.provider is None:
+    return generic_of(connection)
+
+
+def generic_of(connection: Connection) -> type[ImageRequest] | type[VideoRequest]:
+    """What a prompt alone asks of whoever serves: a picture, or a clip where only clips are made."""
+    try:
+        family = connection.default().family
+    except ConfigError:  # one for each kind, or nobody: a picture, unless more is said
         return ImageRequest
-    kinds = {entry.request.kind for entry in connection.default().family.operations}
+    kinds = {entry.request.kind for entry in family.operations}
     return VideoRequest if "video" in kinds and "image" not in kinds else ImageRequest
 
 

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 from ai302_core import registry
 from ai302_core.errors import ParameterError, PluginError
-from ai302_core.requests import ImageRequest
 
-from . import _options, make
+from . import _options, _requests, make
 from ._options import Parser
 from ._output import Output
 from ._place import ourselves
@@ -28,7 +27,10 @@ if TYPE_CHECKING:
     from ai302_core.sandbox import RunningSandbox
 
 FAMILY = "midjourney"
-PROMPT = "a paper lantern over a canal at dusk --ar 3:2"
+OTHERS = ("unified_image", "veo")
+"""Families the same prompt runs on afterwards, where they are installed."""
+
+PROMPT, SHAPE = "a paper lantern over a canal at dusk", "16:9"
 
 
 def perform(verb: str, arguments: Sequence[str]) -> int:
@@ -64,7 +66,8 @@ def _sandbox_parser() -> Parser:
 def _demo_parser() -> Parser:
     parser = Parser(
         "demo",
-        "Pictures in half a minute: sandbox, imagine, upscale, jobs. No key, no money.",
+        "Pictures in half a minute: sandbox, imagine, upscale, the same prompt at every other family, jobs. No key, no "
+        "money.",
         ("gen302 demo", "gen302 demo -o somewhere-else"),
     )
     parser.add_argument("-o", "--out", metavar="DIR", default="gen302-demo", help="gen302-demo unless given")
@@ -136,13 +139,18 @@ def _demo(session: Session) -> int:
     folder = Path(options.out)
     options.provider, options.config, options.timeout = FAMILY, {}, 120.0
     with _served() as sandbox, _environment("GEN302_SANDBOX", sandbox.url):
-        if all(entry.name != FAMILY for entry in registry.installed()):
+        installed = {entry.name for entry in registry.installed()}
+        if FAMILY not in installed:
             raise PluginError(
                 f"The demo needs the family {FAMILY}, which is not installed.",
                 hint="In the project's folder: pip install ./core ./plugins/midjourney",
             )
         session.output.say("A sandbox on this computer speaks Midjourney: real requests, real files, no key, no money.")
-        made = [_bought(session, folder), _pressed(session, folder)]
+        made = [_bought(session, folder, FAMILY), _pressed(session, folder)]
+        others = [name for name in OTHERS if name in installed]
+        if others:
+            session.output.say("The same prompt at other families; the provider's name is all that changes.")
+        made += [_bought(session, folder, name) for name in others]
         code = next((code for code, _ in made if code), 0)
         session.output.say(f"$ {ourselves()} jobs")
         ledger = session.connection.ledger
@@ -166,12 +174,14 @@ def _environment(name: str, value: str) -> Iterator[None]:
             os.environ[name] = before
 
 
-def _bought(session: Session, folder: Path) -> tuple[int, Job]:
-    session.output.say(f'$ {ourselves()} run "{PROMPT}" -o {folder}')
+def _bought(session: Session, folder: Path, family: str) -> tuple[int, Job]:
+    session.output.say(f'$ {ourselves()} run "{PROMPT}" --ar {SHAPE} -p {family} -o {folder}')
     out = _options.absolute(str(folder))
+    session.connect(family)
+    asked = _requests.generic_of(session.connection)
     with watching(session) as watch:
         watch.stage(make.SENDING)
-        job = session.job = session.provider.submit(ImageRequest(PROMPT), save_to=out)
+        job = session.job = session.provider.submit(asked(PROMPT, aspect_ratio=SHAPE), save_to=out)
         result = make.finish(session, job, watch, out)
     return make.told(session, result), session.job
 
