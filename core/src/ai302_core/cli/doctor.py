@@ -8,6 +8,8 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
 
 IMPORT_LIMIT = 20.0
 """Seconds."""
+
+SKEW = 120.0
+"""Seconds this computer's clock may differ from the service's before it is worth a line."""
+
+PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
 OPEN = tuple(status for status in Status if not status.settled)
 
@@ -123,6 +130,10 @@ def _here() -> Finding:
         lines.append(
             "AI302_BASE_URL is set: it belongs to the vendor's own packages; base_url of a provider counts here."
         )
+    for name in PROXIES:
+        found = os.environ.get(name) or os.environ.get(name.lower())
+        if found:  # it may hold a password
+            lines.append(f"{name} is set: requests go through {found.rpartition('@')[2]}, but for NO_PROXY.")
     sandbox = bool(os.environ.get("GEN302_SANDBOX"))
     return Finding("gen302", lines, data={"version": VERSION, "python": platform.python_version(), "sandbox": sandbox})
 
@@ -201,7 +212,21 @@ def _answers(session: Session, account: Account) -> str:
     transport = session.connection.driver(account).transport
     reply = transport.send(Call("GET", f"{account.base_url}/"))
     seconds = (_clock.now() - start).total_seconds()
-    return f"answers in {seconds:.1f} s with HTTP {reply.status}{_page(reply)}"
+    tls = ", TLS checked" if account.base_url.startswith("https://") else ""
+    return f"answers in {seconds:.1f} s with HTTP {reply.status}{tls}{_page(reply)}{_clock_told(reply, start)}"
+
+
+def _clock_told(reply: Reply, now: datetime) -> str:
+    """A sentence when the service's clock and this one differ: ages, `--since` and the budget's day go by this one."""
+    try:
+        there = parsedate_to_datetime(reply.headers["date"])
+        apart = (there - now).total_seconds()
+    except (KeyError, ValueError, TypeError):
+        return ""
+    if abs(apart) < SKEW:
+        return ""
+    way = "behind" if apart > 0 else "ahead of"
+    return f". This computer's clock is {abs(apart) / 60:.0f} minutes {way} the service's: set it"
 
 
 def _balance(session: Session, account: Account, data: dict[str, Any]) -> str:

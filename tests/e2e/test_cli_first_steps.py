@@ -1,0 +1,123 @@
+"""Setting up and looking around: init, completion, help for every verb, poor consoles, proxies."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ai302_core import config
+from ai302_core.cli import EXITS, VERBS, completion, main
+from ai302_core.sandbox import serve
+
+VERBS_ALONE = [entry[0] for entry in VERBS if len(entry) == 3]
+
+
+def test_init_writes_a_file_that_loads_and_never_a_key(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AI302_API_KEY", "sk-sentinel-1")
+    assert main(["init", "--yes"]) == 0
+    text = Path(config.CONFIG_NAME).read_text("utf-8")
+    settings = config.load_settings()
+    assert settings.default == "midjourney"
+    assert "sk-sentinel" not in text
+    assert main(["init", "--yes"]) == 2  # never in the place of another
+    assert Path(config.CONFIG_NAME).read_text("utf-8") == text
+    assert main(["init", "--yes", "--config", "b.toml", "--key-env", "sk-sentinel-2"]) == 2
+    assert not Path("b.toml").exists()
+    assert "sentinel" not in capsys.readouterr().err
+    relay = ["--gateway", "new-api", "--base-url", "https://relay.example/mj/", "--key-env", "RELAY_KEY"]
+    assert main(["init", "--config", "b.toml", "--family", "midjourney", *relay, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"v": 1, "file": str(Path("b.toml").absolute()), "exit": 0}
+    made = config.load_settings("b.toml").providers["midjourney"]
+    assert (made.gateway, made.base_url, made.api_key_env) == ("new-api", "https://relay.example", "RELAY_KEY")
+
+
+def test_init_asks_three_questions(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    class Person(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Person("midjourney\n\nMY_KEY\n"))
+    assert main(["init"]) == 0
+    told = capsys.readouterr()
+    assert told.err.count("?\n") == 3
+    assert told.out.splitlines() == [str(Path(config.CONFIG_NAME).absolute())]
+    made = config.load_settings().providers["midjourney"]
+    assert (made.gateway, made.api_key_env) == ("302ai", "MY_KEY")
+    Path(config.CONFIG_NAME).unlink()
+    monkeypatch.setattr("sys.stdin", Person(""))
+    assert main(["init"]) == 2
+    assert not Path(config.CONFIG_NAME).exists()
+
+
+def test_completion_knows_every_verb_and_option(capsys: pytest.CaptureFixture[str]) -> None:
+    known = completion.words()
+    assert list(known) == VERBS_ALONE
+    assert {"--max-jobs", "--again", "--prompt"} <= set(known["batch"])
+    assert {"gallery", "--csv", "--abandon"} <= set(known["jobs"])
+    for shell in ("bash", "zsh", "fish", "powershell"):
+        assert main(["completion", shell]) == 0
+        script = capsys.readouterr().out
+        assert all(verb in script for verb in VERBS_ALONE)
+        Path(shell).write_text(script, "utf-8")
+    asked = "COMP_WORDS=(gen302 {}); COMP_CWORD={}; _gen302; echo ${{COMPREPLY[@]}}"
+    tried = [asked.format("jobs ga", 2), asked.format("batch skus.csv --ma", 3), asked.format("ini", 1)]
+    done = subprocess.run(["bash", "-c", "\n".join(["source ./bash", *tried])], capture_output=True, text=True,
+                          timeout=30, check=True)  # fmt: skip
+    assert done.stdout.splitlines() == ["gallery", "--mask --max-jobs", "init"]
+    assert main(["completion", "tcsh"]) == 2
+
+
+@pytest.mark.parametrize("verb", VERBS_ALONE)
+def test_every_help_has_an_example_that_is_read(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "examples:" in text
+    assert f"gen302 {verb}" in text.partition("examples:")[2]
+    assert main(["help", verb]) == 0
+    assert capsys.readouterr().out == text
+
+
+def test_the_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    told = capsys.readouterr().out
+    assert all(f"{code:>3}  {text}" in told for code, text in EXITS)
+    assert all(f"\n  {verb} " in told for verb in VERBS_ALONE)
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "cp1252", "ascii"])
+def test_a_console_that_lacks_letters_stops_nothing(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a console cannot print is shown by its code; files and JSON are whole."""
+    monkeypatch.setenv("GEN302_DEFAULT", "midjourney")
+    prompt = "红灯笼 🏮 žluťoučký"
+    with serve(speed=400, seed=1) as sandbox:
+        environment = {**os.environ, "GEN302_SANDBOX": sandbox.url, "PYTHONIOENCODING": encoding}
+        told = []
+        for arguments in (["run", prompt, "-o", "画", "--json"], ["jobs"], ["jobs", "show", "last"]):
+            done = subprocess.run([sys.executable, "-m", "ai302_core", *arguments], capture_output=True, timeout=60,
+                                  env=environment, stdin=subprocess.DEVNULL)  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            told.append(done.stdout.decode(encoding))
+    assert json.loads(told[0])["job"]["request"]["prompt"] == prompt
+    assert len(list(Path("画").glob("*.png"))) == 4
+    assert ("红灯笼" if encoding == "gbk" else "\\u7ea2") in told[1]
+
+
+def test_doctor_names_the_proxy_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serve(speed=400, seed=1) as sandbox:
+        monkeypatch.setenv("GEN302_SANDBOX", sandbox.url)
+        monkeypatch.setenv("HTTPS_PROXY", "http://me:secret@proxy.example:3128")
+        monkeypatch.setenv("NO_PROXY", "*")
+        assert main(["doctor", "midjourney"]) == 0
+    told = capsys.readouterr().out
+    assert "HTTPS_PROXY is set: requests go through proxy.example:3128" in told
+    assert "secret" not in told
