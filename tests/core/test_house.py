@@ -31,10 +31,10 @@ FLOORS = {
         _tables _batches
     """,
     PERFORMERS: """
-        _clock _bodies _turns _http _addresses _diagnosis _drivers config _config registry _plugins _sqlite
+        _clock _bells _bodies _turns _http _addresses _diagnosis _drivers config _config registry _plugins _sqlite
         _observing observers
     """,
-    PROVIDERS: "_opening _connection _many _loopthread providers async_providers",
+    PROVIDERS: "_opening _connection _many _loopthread providers async_providers webhooks",
     SANDBOX: "sandbox",
     TESTING: "testing",
     COMMAND: "cli __main__",

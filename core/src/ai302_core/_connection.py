@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from . import _http, _routing, _sqlite, config, registry
 from ._accounts import Account, Secret, Timeouts
+from ._bells import Bells
 from ._drivers import AsyncDriver, SyncDriver
 from ._routing import Members
 from .errors import ConfigError, PluginError
@@ -61,6 +62,7 @@ class Connection:
         store = _sqlite.open_ledger(config.ledger_url(self.settings, ledger), data_dir=config.data_dir())
         self.ledger: Ledger = store if not self.settings.observers else self._told(store)
         self._transports: dict[Timeouts, _http.Transport] = {}
+        self.bells = Bells()
         self._sync: dict[Timeouts, SyncDriver] = {}
         self._async: dict[Timeouts, AsyncDriver] = {}
 
@@ -68,14 +70,14 @@ class Connection:
         """The sync driver with this account's timeouts."""
         with self._lock:
             if account.timeouts not in self._sync:
-                self._sync[account.timeouts] = SyncDriver(self._transport(account.timeouts), self.ledger)
+                self._sync[account.timeouts] = SyncDriver(self._transport(account.timeouts), self.ledger, self.bells)
             return self._sync[account.timeouts]
 
     def async_driver(self, account: Account) -> AsyncDriver:
         """The async driver with this account's timeouts."""
         with self._lock:
             if account.timeouts not in self._async:
-                self._async[account.timeouts] = AsyncDriver(self._transport(account.timeouts), self.ledger)
+                self._async[account.timeouts] = AsyncDriver(self._transport(account.timeouts), self.ledger, self.bells)
             return self._async[account.timeouts]
 
     def _transport(self, timeouts: Timeouts) -> _http.Transport:

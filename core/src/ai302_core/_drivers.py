@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from . import _clock, _http, _turns
+from ._bells import Bells
 from ._files import keeping, media
 from ._steps import Alone, Flow, Load, NewId, Now, Paid, Receipt, Record, Reply, Save, Send, Sleep, Step, Stream
 from .errors import LedgerError, TransportError
@@ -101,9 +102,10 @@ def _holding_ctrl_c() -> Iterator[Stop | None]:
 class SyncDriver:
     """Performs steps in the calling thread."""
 
-    def __init__(self, transport: _http.Transport, ledger: Ledger) -> None:
+    def __init__(self, transport: _http.Transport, ledger: Ledger, bells: Bells | None = None) -> None:
         self.transport = transport
         self.ledger = ledger
+        self.bells = bells or Bells()
 
     def run(self, flow: Flow[T], stop: Stop | None = None) -> T:
         """The flow's outcome, or what it raises."""
@@ -146,6 +148,8 @@ class SyncDriver:
                 return self._paid(step)
             case Sleep():
                 seconds = _clock.spread(step.seconds, step.spread)
+                if step.job and self.bells.armed and stop is None:
+                    return self.bells.sleep(step.job, seconds)
                 return stop.sleep(seconds) if stop is not None else _clock.sleep(seconds)
             case Now():
                 return _clock.now()
@@ -189,8 +193,8 @@ class SyncDriver:
 class AsyncDriver:
     """Performs free steps on the running loop; everything paid, and all disk work, in threads by the sync driver."""
 
-    def __init__(self, transport: _http.Transport, ledger: Ledger) -> None:
-        self.sync = SyncDriver(transport, ledger)
+    def __init__(self, transport: _http.Transport, ledger: Ledger, bells: Bells | None = None) -> None:
+        self.sync = SyncDriver(transport, ledger, bells)
         self._transport = transport
         self._pid = os.getpid()
         self._pools: dict[str, ThreadPoolExecutor] = {}
@@ -246,7 +250,10 @@ class AsyncDriver:
             case Send():
                 return await self._transport.send_async(step.call)
             case Sleep():
-                return await _http.sleep_async(_clock.spread(step.seconds, step.spread))
+                seconds = _clock.spread(step.seconds, step.spread)
+                if step.job and self.sync.bells.armed:
+                    return await self.sync.bells.sleep_async(step.job, seconds)
+                return await _http.sleep_async(seconds)
             case Now():
                 return _clock.now()
             case NewId():

@@ -145,10 +145,14 @@ class Paid(Step[Receipt]):
 
 @dataclass(frozen=True)
 class Sleep(Step[None]):
-    """Wait for `seconds`, give or take the fraction `spread`. The only step a Ctrl-C or a cancellation may end."""
+    """Wait for `seconds`, give or take the fraction `spread`. The only step a Ctrl-C or a cancellation may end.
+
+    job  the id of a job whose callback ends it early
+    """
 
     seconds: float
     spread: float = 0.0
+    job: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,15 @@ Everything a family's `ai302_sandbox` needs is in `__all__`. Importing this need
 
 from __future__ import annotations
 
-from .faults import FAULTS, Fault
+from .callbacks import Told
+from .faults import CALLBACK_FAULTS, FAULTS, Fault
 from .media import Look, clip, data_link, grid, picture_size, preview, tile
 from .running import RunningSandbox, serve
 from .vocabulary import Answer, Emulation, FormPart, Handler, Incoming, Route, bearer, refusal_302ai
 from .world import Seen, Task, World
 
 __all__ = [
+    "CALLBACK_FAULTS",
     "FAULTS",
     "Answer",
     "Emulation",
@@ -24,6 +26,7 @@ __all__ = [
     "RunningSandbox",
     "Seen",
     "Task",
+    "Told",
     "World",
     "bearer",
     "clip",

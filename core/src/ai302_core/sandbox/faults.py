@@ -14,7 +14,7 @@ from ai302_core.errors import ParameterError
 
 from .vocabulary import Route
 
-__all__ = ["FAULTS", "Fault", "FaultBook", "read_faults"]
+__all__ = ["CALLBACK_FAULTS", "FAULTS", "Fault", "FaultBook", "read_faults"]
 
 # The option `accept` says whether the service does its work before the fault hides it.
 FAULTS: Mapping[str, frozenset[str]] = {
@@ -38,6 +38,15 @@ FAULTS: Mapping[str, frozenset[str]] = {
     "slow": frozenset({"seconds"}),  # the body trickles
 }
 """The kinds every route knows -> their options. Families add their own."""
+
+CALLBACK_FAULTS: Mapping[str, frozenset[str]] = {
+    "missing": frozenset(),  # it is never sent
+    "duplicate": frozenset(),  # it is sent twice
+    "reorder": frozenset(),  # it is sent after the one that follows it
+    "late": frozenset({"seconds"}),  # sandbox seconds
+    "forge": frozenset({"members", "job"}),  # before it, another: members laid over it, or for another job's address
+}
+"""The kinds that happen to `where = "callback"` -> their options."""
 
 ACCEPTING = frozenset({"drop", "late", "empty", "truncated", "reset", "short", "slow"})
 """Kinds that do the work first, unless the option `accept` says otherwise; the others hide work only if it says so."""
@@ -88,14 +97,18 @@ class FaultBook:
 
     def arm(self, where: str, kind: str, times: int | None = 1, **options: Any) -> Fault:
         """Arm one. Raises ParameterError for an unknown kind or option."""
-        if kind not in self.kinds:
+        if where == "callback" and kind not in CALLBACK_FAULTS:
+            known = ", ".join(CALLBACK_FAULTS)
+            raise ParameterError(f"To a callback there happens one of {known}, not {kind!r}.", field="kind")
+        if kind not in self.kinds and where != "callback":
             raise ParameterError(f"There is no fault {kind!r}; known: {', '.join(sorted(self.kinds))}.", field="kind")
         if not (times is None or (type(times) is int and times > 0)):
             raise ParameterError(
                 f"A fault happens 1 or more times, or null times for always, not {times!r}.", field="times"
             )
-        if kind in FAULTS and (unknown := sorted(set(options) - FAULTS[kind])):
-            known = ", ".join(sorted(FAULTS[kind])) or "none"
+        taken = CALLBACK_FAULTS.get(kind) if where == "callback" else FAULTS.get(kind)
+        if taken is not None and (unknown := sorted(set(options) - taken)):
+            known = ", ".join(sorted(taken)) or "none"
             raise ParameterError(f"The fault {kind!r} has no option {unknown[0]!r}; it takes: {known}.", field="kind")
         fault = Fault(where, kind, times, options)
         if kind == "refuse":
@@ -109,6 +122,14 @@ class FaultBook:
         if not isinstance(entry.get("where"), str) or not isinstance(entry.get("kind"), str):
             raise ParameterError(f'A fault needs the texts "where" and "kind", not {dict(entry)}.', field="faults")
         return self.arm(**entry)
+
+    def take_callback(self) -> Fault | None:
+        """The fault that is to happen to this callback, counted as happened."""
+        for fault in self.armed:
+            if fault.where == "callback" and (fault.times is None or fault.hits < fault.times):
+                fault.hits += 1
+                return fault
+        return None
 
     def take(self, route: Route, method: str, path: str) -> Fault | None:
         """The fault that is to happen to this request, counted as happened."""

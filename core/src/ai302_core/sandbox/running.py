@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ai302_core.errors import ConfigError
 
+from .callbacks import Teller, Told
 from .dashboard import ACCOUNT
 from .faults import Fault, FaultBook, read_faults
 from .uploads import UPLOADS
@@ -69,6 +70,7 @@ class RunningSandbox:
         self._world, self._book = world, book
         self._listener = Listener(application(world, book), port)
         self._book.refuse = self._listener.refuse
+        self._teller = Teller(world, book)
         self.url = world.origin = f"http://127.0.0.1:{self._listener.port}"
         self.key = world.key
         self.skipped = tuple(skipped)
@@ -115,10 +117,17 @@ class RunningSandbox:
         with self._world.lock:
             return list(self._world.seen)
 
+    @property
+    def callbacks(self) -> list[Told]:
+        """Every callback that left, in order, with what its receiver answered; only this machine is ever called."""
+        with self._world.lock:
+            return list(self._world.callbacks.told)
+
     def fault(self, where: str, kind: str, times: int | None = 1, **options: Any) -> Fault:
         """Make the next `times` matching requests go wrong (None: all). Raises ParameterError for an unknown kind.
 
-        where  "submit", "submit:imagine", "poll", "upload", "download", … or a shell pattern over "METHOD /path"
+        where  "submit", "submit:imagine", "poll", "upload", "download", … or a shell pattern over "METHOD /path";
+               "callback" takes the kinds of `CALLBACK_FAULTS`
         kind   one of `FAULTS` or of the family's own; the returned fault's `hits` tells how often it happened
         """
         # Without the lock: closing the port waits for the server's thread, which may be waiting for the lock.
@@ -142,6 +151,7 @@ class RunningSandbox:
 
     def stop(self) -> None:
         """Close the port and every connection. Stopping twice is fine."""
+        self._teller.stop()
         self._listener.stop()
 
     def __enter__(self) -> RunningSandbox:

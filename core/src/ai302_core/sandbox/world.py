@@ -7,7 +7,8 @@ import random
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 from ai302_core.errors import ParameterError
 
+from .callbacks import Agenda
 from .vocabulary import Emulation
 
 __all__ = ["Charge", "Seen", "Stored", "Task", "World"]
@@ -121,6 +123,8 @@ class World:
         self._seed = random.SystemRandom().getrandbits(64) if seed is None else seed
         self._random = random.Random(self._seed)  # noqa: S311 - names and pictures, no secrets
         self._request_ids = random.Random(f"{self._seed}:request")  # noqa: S311 - polls must not shift the ids of tasks
+        self.callbacks = Agenda()
+        self._moment: float | None = None
         self._started, self._skipped = time.time(), 0.0
         self._began = time.monotonic()
         self._next_id = FIRST_ID if seed is not None else int(self._started * 1000)
@@ -146,11 +150,30 @@ class World:
 
     def now(self) -> float:
         """Seconds since 1970 on the sandbox's clock."""
+        if self._moment is not None:
+            return self._moment
         return self._started + self._skipped + (time.monotonic() - self._began) * self.speed
+
+    @contextmanager
+    def at(self, moment: float) -> Iterator[None]:
+        """Let it be another moment for a while."""
+        before, self._moment = self._moment, moment
+        try:
+            yield
+        finally:
+            self._moment = before
 
     def advance(self, seconds: float) -> None:
         """Let sandbox time pass at once."""
         self._skipped += seconds
+        self.callbacks.changed.set()
+
+    def tell(self, url: str, at: float, make: Callable[[], Any], *, again: Sequence[float] = ()) -> None:
+        """Make a callback at a moment of the sandbox's clock, with what `make` says then; None: nothing is sent.
+
+        again  seconds after which it is repeated, one by one, unless it was answered with 200
+        """
+        self.callbacks.add(url, at, make, tuple(again))
 
     # -- names -----------------------------------------------------------------------------------------------------
 

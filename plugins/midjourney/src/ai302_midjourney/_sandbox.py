@@ -8,24 +8,25 @@ from typing import Any, TypeAlias
 
 from ai302_core.sandbox import Answer, Emulation, Incoming, Route, World
 
-from ._sandbox_desk import Desk
+from ._sandbox_desk import ODD, Desk
 from ._sandbox_gateways import GATEWAYS, Profile, chosen, envelope
-from ._sandbox_submits import SUBMITS
+from ._sandbox_later import VERBS
 from ._sandbox_tasks import FAMILY, Work
 
 __all__ = ["emulation"]
 
 Verb: TypeAlias = Callable[[Desk], Answer]
 
-_SUBMIT_FAULTS = ("queue_full", "refused", "banned", "fail", "stuck", "no_asset")
+_SUBMIT_FAULTS = ("queue_full", "refused", "banned", "fail", "stuck", "no_asset", *ODD)
 _POLL_FAULTS = ("unknown_word", "no_asset", "says", "missing", "fail", "stuck")
 
 
 def emulation() -> Emulation:
-    """Midjourney as 302.AI and new-api relays offer it.
+    """Midjourney as 302.AI, new-api relays and the two self-hosted servers offer it.
 
     Faults beside the core's, on submits: queue_full (code), refused (code, description), banned (as_task), fail
-    (reason), stuck, no_asset; on polls: unknown_word (word), no_asset, says (members=… laid over the document),
+    (reason), stuck, no_asset, waiting (words for a percentage), early (100 % while it runs), back (the percentage goes
+    down); on polls: unknown_word (word), no_asset, says (members=… laid over the document),
     missing, fail (reason), stuck.
     """
     return Emulation(
@@ -48,6 +49,7 @@ def emulation() -> Emulation:
             "banned": "code",  # a banned word is refused with code 24; "task": the task fails
             "balance_status": 402,  # HTTP status of -10004, which nobody documents
             "cancel_word": "CANCEL",  # or "FAILURE", as NET does
+            "relay_calls": False,  # a relay's operator has switched callbacks on
             "numeric_ids": False,  # `result` as a JSON number
             "tile_links": False,  # 302.AI fills `imageUrls` with the four pictures
             "video_buttons": False,  # 302.AI offers buttons under clips of /submit/video
@@ -60,33 +62,36 @@ def _routes() -> Iterable[Route]:
     for root in dict.fromkeys(root for profile in GATEWAYS for root in profile.roots):
         here = tuple(profile for profile in GATEWAYS if root in profile.roots)
         mode = root.removeprefix("/mj").removeprefix("-") if "{" not in root else ""
-        for verb in SUBMITS:
-            yield Route(
-                name=f"submit:{verb}",
-                method="POST",
-                path=f"{root}/submit/{verb}",
-                handler=_door(here, mode, _submit(verb)),
-                faults=_SUBMIT_FAULTS,
-            )
-        yield Route(
-            name="poll",
-            method="GET",
-            path=f"{root}/task/{{id}}/fetch",
-            handler=_door(here, mode, _fetch),
-            faults=_POLL_FAULTS,
-        )
-        if cancelling := tuple(profile for profile in here if not profile.relay):
-            path = f"{root}/task/{{id}}/cancel"
-            yield Route(name="cancel", method="POST", path=path, handler=_door(cancelling, mode, _cancel))
-        if listing := tuple(profile for profile in here if profile.relay):
-            yield Route(
-                name="list",
-                method="POST",
-                path=f"{root}/task/list-by-condition",
-                handler=_door(listing, mode, _list),
-                faults=_POLL_FAULTS,
-            )
+        for verb in VERBS:
+            if offering := _offering(here, verb):
+                yield Route(
+                    name=f"submit:{verb}",
+                    method="POST",
+                    path=f"{root}/{'insight-face' if verb.endswith('swap') else 'submit'}/{verb}",
+                    handler=_door(offering, mode, _submit(verb)),
+                    faults=_SUBMIT_FAULTS,
+                )
+        # Before the look at a task, whose path fits it as well.
+        for name, verb, method, path in (
+            ("list", "list-by-condition", "POST", "list-by-condition"),
+            ("tasks", "list", "GET", "list"),
+            ("poll", "fetch", "GET", "{id}/fetch"),
+            ("cancel", "cancel", "POST", "{id}/cancel"),
+            ("seed", "image-seed", "GET", "{id}/image-seed"),
+        ):
+            if offering := _offering(here, verb):
+                yield Route(
+                    name=name,
+                    method=method,
+                    path=f"{root}/task/{path}",
+                    handler=_door(offering, mode, _CALLS[verb]),
+                    faults=() if verb in ("cancel", "image-seed") else _POLL_FAULTS,
+                )
     yield Route(name="download", method="GET", path="/mj/image/{id}", handler=_relayed_picture, keyless=True)
+
+
+def _offering(profiles: tuple[Profile, ...], verb: str) -> tuple[Profile, ...]:
+    return tuple(profile for profile in profiles if verb not in profile.lacks)
 
 
 def _door(profiles: tuple[Profile, ...], mode: str, verb: Verb) -> Callable[[World, Incoming], Answer]:
@@ -106,10 +111,10 @@ def _door(profiles: tuple[Profile, ...], mode: str, verb: Verb) -> Callable[[Wor
 
 def _submit(verb: str) -> Verb:
     def submit(desk: Desk) -> Answer:
-        body = desk.incoming.json()
+        body = {} if verb == "video-swap" else desk.incoming.json()
         if not isinstance(body, dict):
             return desk.profile.invalid("bind_request_body_failed", "参数错误")
-        return SUBMITS[verb](desk, body)
+        return VERBS[verb](desk, body)
 
     return submit
 
@@ -155,13 +160,42 @@ def _list(desk: Desk) -> Answer:
 
 def _cancel(desk: Desk) -> Answer:
     work = _found(desk, desk.incoming.params["id"])
+    net = desk.profile.name == "mjproxy-net"
+    over = work is not None and work.word(desk.world.now()) in ("SUCCESS", "FAILURE", "CANCEL")
+    if work is None or over:
+        # NET answers alike whatever it found (section 2.15).
+        bad = desk.profile.unknown if work is None else envelope(4, "关联任务状态错误")
+        return Answer(200) if net else bad
+    work.canceled_at = desk.world.now()
+    work.canceled_word, work.reason = "FAILURE" if net else desk.option("cancel_word"), "取消任务"
+    desk.tell(work, [work.canceled_at])
+    return Answer(200) if net else envelope(1, "Success")
+
+
+def _tasks(desk: Desk) -> Answer:
+    """Every task, newest first: a hundred at NET, whoever started them (section 2.18)."""
+    mine = [work for work in desk.world.tasks.values() if isinstance(work, Work) and work.gateway == desk.profile.name]
+    newest = list(reversed(mine))[: 100 if desk.profile.name == "mjproxy-net" else None]
+    return Answer(200, [_document(desk, work) for work in newest])
+
+
+def _seed(desk: Desk) -> Answer:
+    """The seed, made of the task's own name (section 2.16)."""
+    work = _found(desk, desk.incoming.params["id"])
     if work is None:
-        return desk.profile.unknown
-    if work.word(desk.world.now()) in ("SUCCESS", "FAILURE", "CANCEL"):
-        return envelope(4, "关联任务状态错误")
-    work.canceled_at, work.canceled_word = desk.world.now(), desk.option("cancel_word")
-    work.reason = "取消任务"
-    return envelope(1, "Success")
+        return desk.profile.absent
+    if work.kind not in ("grid", "single"):
+        return Answer(400, {"code": 4, "description": "关联任务状态错误"})
+    return envelope(1, "成功", result=str(int(work.uuid[:8], 16)))
+
+
+_CALLS: dict[str, Verb] = {
+    "fetch": _fetch,
+    "list-by-condition": _list,
+    "list": _tasks,
+    "cancel": _cancel,
+    "image-seed": _seed,
+}
 
 
 def _relayed_picture(world: World, incoming: Incoming) -> Answer:

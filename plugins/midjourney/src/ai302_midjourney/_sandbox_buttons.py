@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["Press", "describe_buttons", "grid_buttons", "pressed", "single_buttons", "video_buttons"]
+__all__ = ["Press", "describe_buttons", "grid_buttons", "pressed", "shorten_buttons", "single_buttons", "video_buttons"]
 
 Button = dict[str, str | int]
 
@@ -54,28 +54,30 @@ _PRESSES: tuple[tuple[str, Press], ...] = (
     (r"animate_(high|low)_extend", Press(verb="", child="video", action="VIDEO_EXTEND")),
     (r"video_virtual_upscale", Press(verb="", child="clip", action="UPSCALE", once=True)),
     (r"PicReader", Press(verb="", action="IMAGINE", window=True)),
+    (r"PromptAnalyzer", Press(verb="", action="IMAGINE", window=True)),
     (r"Picread", Press(verb="", child="describe", action="DESCRIBE")),
 )
 
 _CUSTOM_ID = re.compile(r"MJ::(?:(?:JOB|Job)::)?(?P<verb>[A-Za-z0-9_]+)(?:::(?P<args>.*))?")
-_NUMBERED = frozenset({"upsample", "variation", "video_virtual_upscale", "PicReader"})
+_NUMBERED = frozenset({"upsample", "variation", "video_virtual_upscale", "PicReader", "PromptAnalyzer"})
+_WORDED = frozenset({"PicReader", "Picread", "PromptAnalyzer"})
 
 
 def pressed(custom_id: str, uuid: str, *, described: bool) -> Press | None:
     """What the button of that customId does for a task, or None if it does nothing there.
 
     uuid       the task's job id: a button belongs to its own task
-    described  the task is a describe, whose buttons carry no job id
+    described  the task is a describe or shorten, whose buttons carry no job id
     """
     match = _CUSTOM_ID.fullmatch(custom_id)
     if not match:
         return None
     verb, arguments = match["verb"], (match["args"] or "").split("::")
-    if described != (verb in ("PicReader", "Picread")) or (not described and uuid not in arguments):
+    if described != (verb in _WORDED) or (not described and uuid not in arguments):
         return None
     number = 1
     if verb in _NUMBERED:
-        if not re.fullmatch("[1-4]", arguments[0]):  # "PicReader::all" starts nothing here: PLUS leaves it out
+        if not re.fullmatch("[1-5]", arguments[0]):  # "PicReader::all" is no press of one
             return None
         number = int(arguments[0])
     for pattern, press in _PRESSES:
@@ -149,6 +151,11 @@ def video_buttons(uuid: str, clips: int) -> list[Button]:
         *(_button(f"MJ::JOB::video_virtual_upscale::{number}::{uuid}", f"U{number}") for number in range(1, clips + 1)),
         _button(f"MJ::JOB::reroll::0::{uuid}::SOLO", emoji="🔄"),
     ]
+
+
+def shorten_buttons() -> list[Button]:
+    """Under five shorter prompts."""
+    return [_button(f"MJ::Job::PromptAnalyzer::{number}", emoji=f"{number}️⃣") for number in range(1, 6)]
 
 
 def describe_buttons() -> list[Button]:

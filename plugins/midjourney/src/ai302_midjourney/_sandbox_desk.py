@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ai302_core.sandbox import Answer, Incoming, World, picture_size
@@ -12,9 +13,10 @@ from ._sandbox_buttons import Press
 from ._sandbox_gateways import Profile, envelope
 from ._sandbox_tasks import FAMILY, Work
 
-__all__ = ["BANNED_WORD", "Desk", "text_of"]
+__all__ = ["BANNED_WORD", "ODD", "Desk", "text_of"]
 
 BANNED_WORD = "forbidden-word"
+ODD = ("waiting", "early", "back")
 
 
 def text_of(body: Mapping[str, Any], name: str) -> str:
@@ -41,10 +43,7 @@ class Desk:
         if self.profile.relay and not isinstance(task_id, str):
             return self.profile.invalid("bind_request_body_failed" if task_id else "task_id_is_required", "")
         work = self.world.find(str(task_id), Work)
-        if work is None or work.gateway != self.profile.name:
-            relayed = self.profile.invalid("task_not_found", "")
-            return relayed if self.profile.relay else envelope(3, "关联任务不存在或已失效")
-        return work
+        return self.profile.absent if work is None or work.gateway != self.profile.name else work
 
     def parent(self, task_id: object) -> Work | Answer:
         """The finished task a body names, or why not."""
@@ -73,9 +72,10 @@ class Desk:
         if refused := self._refused():
             return refused
         if BANNED_WORD in work.prompt or self.incoming.fault_is("banned"):
-            if self.option("banned") == "code" and not (fault and fault.option("as_task", False)):
-                banned = {"promptEn": work.prompt, "bannedWord": BANNED_WORD}
-                return envelope(24, "可能包含敏感词", properties=banned)
+            banned = self.profile.banned or self.option("banned")
+            if banned == "code" and not (fault and fault.option("as_task", False)):
+                found = {"promptEn": work.prompt, "bannedWord": BANNED_WORD}
+                return envelope(24, "可能包含敏感词", properties=found)
             work.reason = (
                 "[Banned prompt detected] Sorry! Our AI moderator thinks this prompt is probably against our rules"
             )
@@ -89,6 +89,8 @@ class Desk:
             work.reason = "[Invalid link] Could not validate image"
         if self.incoming.fault_is("stuck"):
             work.stuck = "running"
+        if fault is not None and fault.kind in ODD:
+            work.odd = fault.kind
         if failing := self.incoming.fault_is("fail"):
             work.reason = str(failing.option("reason", "[Internal Server Error] Something went wrong"))
         if work.reason:
@@ -96,6 +98,7 @@ class Desk:
         work.bare = work.bare or self.incoming.fault_is("no_asset") is not None
         work.publish(world)
         world.accept(work, row)
+        self.tell(work, work.moments())
         properties: dict[str, Any] = {}
         if self.profile.relay:
             properties = {"discordInstanceId": "900000000000000001", "discordChannelId": "900000000000000002"}
@@ -104,6 +107,22 @@ class Desk:
             text = f"排队中，前面还有{waiting}个任务"
             return envelope(22, text, result=self._result(work), properties=properties)
         return envelope(1, self.profile.submitted, result=self._result(work), properties=properties)
+
+    def tell(self, work: Work, moments: Iterable[float]) -> None:
+        """Call the task's own address at those moments, with its document as it is then (section 8.2).
+
+        A task that was stopped meanwhile has told so already.
+        """
+        if not work.hook or not (self.profile.calls or self.option("relay_calls")):
+            return
+        ends = work.finish
+
+        def document(last: bool) -> Any:
+            over = work.finish < ends and not (last and work.canceled_at is None)
+            return None if over else self.profile.document(work, self.world)
+
+        for at in moments:
+            self.world.tell(work.hook, at, partial(document, at == ends))
 
     def _result(self, work: Work) -> str | int:
         return int(work.id) if self.option("numeric_ids") and not self.profile.relay else work.id

@@ -11,9 +11,10 @@ from ai302_core.sandbox import Answer, Look, data_link, picture_size
 
 from ._sandbox_buttons import Press, pressed
 from ._sandbox_desk import Desk, text_of
+from ._sandbox_gateways import envelope
 from ._sandbox_tasks import FAMILY, Work, grid_size, suggestions
 
-__all__ = ["SUBMITS"]
+__all__ = ["SUBMITS", "child_of", "new_work"]
 
 _BAD_IMAGE = "base64格式错误"
 _SUFFIXES = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "GIF": "gif"}
@@ -26,7 +27,7 @@ def _imagine(desk: Desk, body: Mapping[str, Any]) -> Answer:
     references = body.get("base64Array") or []
     if not isinstance(references, list) or not all(map(data_link, references)):
         return desk.profile.invalid("", _BAD_IMAGE)
-    work = _work(desk, "imagine", "IMAGINE", body, prompt, odd=desk.option("odd"))
+    work = new_work(desk, "imagine", "IMAGINE", body, prompt, odd=desk.option("odd"))
     return desk.start(work, *(content for _, content in map(_opened, references)))
 
 
@@ -37,7 +38,7 @@ def _blend(desk: Desk, body: Mapping[str, Any]) -> Answer:
         return desk.profile.invalid("", "参数错误")
     if not all(map(data_link, pictures)):
         return desk.profile.invalid("", _BAD_IMAGE)
-    work = _work(desk, "blend", "BLEND", body, f"blend of {len(pictures)} pictures --ar {ratio}")
+    work = new_work(desk, "blend", "BLEND", body, f"blend of {len(pictures)} pictures --ar {ratio}")
     work.prompt = ""
     return desk.start(work, *(content for _, content in map(_opened, pictures)))
 
@@ -67,9 +68,14 @@ def _video(desk: Desk, body: Mapping[str, Any]) -> Answer:
     elif not isinstance(body.get("image"), str) or not body["image"]:
         return desk.profile.invalid("", "参数错误")
     given = data_link(body.get("image"))
-    work = _work(desk, "video", "VIDEO", body, prompt, kind="video")
+    clips = body.get("batchSize", 4)
+    if clips not in (1, 2, 4):
+        return desk.profile.invalid("", "参数错误")
+    longer = body.get("action") == "extend" and desk.profile.name == "mjproxy-net"
+    work = new_work(desk, "video", "VIDEO_EXTEND" if longer else "VIDEO", body, prompt, kind="video")
+    work.looks = work.looks[:clips]
     # 302.AI's page shows no buttons under a clip that was asked for directly (wire/midjourney.md 4.9).
-    work.buttonless = not desk.profile.relay and not desk.option("video_buttons")
+    work.buttonless = desk.profile.name == "302ai" and not desk.option("video_buttons")
     return desk.start(work, *([given[1]] if given else []))
 
 
@@ -80,13 +86,15 @@ def _action(desk: Desk, body: Mapping[str, Any]) -> Answer:
     parent = desk.parent(body.get("taskId"))
     if isinstance(parent, Answer):
         return parent
-    press = pressed(custom_id, parent.uuid, described=parent.kind == "describe")
+    if custom_id == "MJ::Job::PicReader::all" and parent.kind == "describe" and desk.profile.name == "mjproxy-net":
+        return _all(desk, parent, body)
+    press = pressed(custom_id, parent.uuid, described=parent.kind in ("describe", "shorten"))
     if desk.profile.relay and (press is None or not press.relay):
         return desk.profile.invalid(f"unknown_action:{custom_id}", "")
     offered = {button["customId"] for button in parent.buttons()}
     if press is None or (desk.world.strict and custom_id not in offered):
         return desk.profile.invalid("", "关联任务不允许执行变化")
-    work = _child(desk, parent, press, body)
+    work = child_of(desk, parent, press, body)
     if press.window or (press.remix and body.get("enableRemix") is True):
         return desk.window(work, press)
     # Upscaling the same picture again: Midjourney makes nothing new, so nothing ever comes (section 9, no. 25).
@@ -119,6 +127,7 @@ def _modal(desk: Desk, body: Mapping[str, Any]) -> Answer:
         prompt=prompt,
         looks=_looks(prompt, work.uuid, len(work.looks)),
         submitted=desk.world.now(),
+        hook=text_of(body, "notifyHook") or work.hook,
         window=None,
     )
     if zoom and not _between(zoom[0], 1, 2):
@@ -126,7 +135,7 @@ def _modal(desk: Desk, body: Mapping[str, Any]) -> Answer:
     return desk.start(confirmed)
 
 
-def _work(
+def new_work(
     desk: Desk,
     operation: str,
     action: str,
@@ -136,6 +145,7 @@ def _work(
     kind: str = "grid",
     odd: bool = False,
 ) -> Work:
+    """A task nobody has paid for yet."""
     world, size = desk.world, grid_size(prompt, odd=odd)
     uuid, (width, height) = world.uuid(), size or (640, 640)
     work = Work(
@@ -151,6 +161,7 @@ def _work(
         uuid=uuid,
         mode=desk.mode,
         state=text_of(body, "state"),
+        hook=text_of(body, "notifyHook"),
     )
     if size is None:
         work.reason = "[Invalid parameter] Invalid value provided for argument --ar"
@@ -158,7 +169,7 @@ def _work(
 
 
 def _described(desk: Desk, picture: bytes, body: Mapping[str, Any]) -> Work:
-    work = _work(desk, "describe", "DESCRIBE", body, "", kind="describe")
+    work = new_work(desk, "describe", "DESCRIBE", body, "", kind="describe")
     decoded = picture_size(picture)
     if decoded is not None:
         work.upload, work.size = (_SUFFIXES.get(decoded[0], "png"), picture), decoded[1:]
@@ -166,20 +177,21 @@ def _described(desk: Desk, picture: bytes, body: Mapping[str, Any]) -> Work:
     return work
 
 
-def _child(desk: Desk, parent: Work, press: Press, body: Mapping[str, Any]) -> Work:
+def child_of(desk: Desk, parent: Work, press: Press, body: Mapping[str, Any]) -> Work:
+    """What a press of a parent's button makes."""
     if press.child == "describe" and parent.upload is not None:
         work = _described(desk, parent.upload[1], body)
     else:
         prompt = parent.prompt
-        if parent.kind == "describe":
-            prompt = parent.text.split("\n\n")[press.number - 1].partition(" ")[2]
+        if parent.kind in ("describe", "shorten"):
+            prompt = _suggested(parent)[press.number - 1]
         kind = parent.kind if press.verb == "reroll" else press.child
-        work = _work(desk, "action", press.action, body, prompt, kind=kind, odd=desk.option("odd"))
-        if parent.kind not in ("describe", "video", "clip"):
+        work = new_work(desk, "action", press.action, body, prompt, kind=kind, odd=desk.option("odd"))
+        if parent.kind not in ("describe", "shorten", "video", "clip"):
             halves = parent.size if parent.kind == "single" else (parent.size[0] // 2, parent.size[1] // 2)
             width, height = (int(side * scale) for side, scale in zip(halves, press.scale, strict=True))
             work.size = (2 * width, 2 * height) if kind == "grid" else (width, height)
-        elif parent.kind != "describe":
+        elif parent.kind in ("video", "clip"):
             work.size = parent.size
     if press.verb.startswith(("upsample", "video_virtual_upscale")):
         # Enlarged is the very picture that was pressed.
@@ -205,6 +217,25 @@ def _between(text: str, least: float, most: float) -> bool:
         return False
 
 
+def _suggested(work: Work) -> list[str]:
+    """The prompts a task suggests, in order."""
+    lines = (line.partition("️⃣ ") for line in work.text.splitlines())
+    return [words for number, _, words in lines if number.isdigit()]
+
+
+def _all(desk: Desk, parent: Work, body: Mapping[str, Any]) -> Answer:
+    """Pictures of all four suggestions at one press: four tasks, their ids joined by commas (section 2.4)."""
+    ids = []
+    for number, prompt in enumerate(_suggested(parent)[:4], 1):
+        work = new_work(desk, "action", "IMAGINE", body, prompt, odd=desk.option("odd"))
+        work.state = f"{text_of(body, 'state')}::{number}"
+        answer = desk.start(work)
+        if not work.paid:
+            return answer
+        ids.append(work.id)
+    return envelope(1, desk.profile.submitted, result=",".join(ids), properties={})
+
+
 SUBMITS: Mapping[str, Callable[[Desk, Mapping[str, Any]], Answer]] = {
     "imagine": _imagine,
     "action": _action,
@@ -213,4 +244,4 @@ SUBMITS: Mapping[str, Callable[[Desk, Mapping[str, Any]], Answer]] = {
     "describe": _describe,
     "video": _video,
 }
-"""Verb of the path -> what it does with a body."""
+"""Last part of the path -> what it does with a body: the submits 302.AI is known to have."""

@@ -1,4 +1,4 @@
-"""One task of the emulated Midjourney: its course in time, its pictures, and its document at each gateway.
+"""One task of the emulated Midjourney: its course in time, and its pictures.
 
 Facts: wire/midjourney.md 4 (2026-11-21).
 """
@@ -10,17 +10,23 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from ai302_core.sandbox import Look, Task, World, clip, grid, preview, tile
 
-from ._sandbox_buttons import Press, describe_buttons, grid_buttons, single_buttons, video_buttons
+from ._sandbox_buttons import (
+    Press,
+    describe_buttons,
+    grid_buttons,
+    shorten_buttons,
+    single_buttons,
+    video_buttons,
+)
 
-__all__ = ["FAMILY", "Work", "at_302ai", "at_new_api", "grid_size", "suggestions"]
+__all__ = ["FAMILY", "Work", "grid_size", "shortened", "suggestions"]
 
 FAMILY = "midjourney"
 
-_SECONDS = {"grid": 30.0, "single": 8.0, "video": 60.0, "clip": 15.0, "describe": 10.0}
+_SECONDS = {"grid": 30.0, "single": 8.0, "video": 60.0, "clip": 15.0, "describe": 10.0, "shorten": 6.0}
 _PACE = {"relax": 2.0, "turbo": 0.4}
 _STEPS = ("15%", "31%", "46%", "62%", "78%", "93%")
 _TIMEOUT = 300.0
@@ -38,6 +44,8 @@ class Work(Task):
     fails_at     when it fails; `reason` says why
     given_up_at  when the gateway itself calls it failed
     stuck        "": no; "running": at 85 % for ever; "silent": Midjourney never answers
+    odd          "": no; "waiting": words for a percentage; "early": 100 % long before it is done; "back": it goes down
+    hook         the address it tells of its course, or ""
     window       what waits for `/submit/modal`, or None
     """
 
@@ -59,6 +67,8 @@ class Work(Task):
     given_up_at: float = math.inf
     reason: str = ""
     stuck: str = ""
+    odd: str = ""
+    hook: str = ""
     canceled_at: float | None = None
     canceled_word: str = "CANCEL"
     bare: bool = False
@@ -110,7 +120,20 @@ class Work(Task):
             return "SUBMITTED", "0%"
         if self.stuck and part > 0.8:
             return "IN_PROGRESS", "85%"
-        return "IN_PROGRESS", _STEPS[min(int((part - 0.1) / 0.9 * len(_STEPS)), len(_STEPS) - 1)]
+        step = min(int((part - 0.1) / 0.9 * len(_STEPS)), len(_STEPS) - 1)
+        # (wire/midjourney.md 4.4 and 9 no. 4 and 6, 2026-11-21)
+        if self.odd == "waiting" and part < 0.5:
+            return "IN_PROGRESS", "Waiting to start"
+        if self.odd == "early" and part > 0.5:
+            return "IN_PROGRESS", "100%"
+        return "IN_PROGRESS", _STEPS[len(_STEPS) - 1 - step if self.odd == "back" else step]
+
+    def moments(self) -> list[float]:
+        """When something changes that it tells of (wire/midjourney.md 8.2, 2026-11-21)."""
+        steps = [0.03, *(0.1 + 0.9 * number / len(_STEPS) for number in range(len(_STEPS)))]
+        # A thousandth later, so that it has surely happened.
+        course = [self.start + part * self.seconds + 0.001 for part in steps]
+        return [*(at for at in course if at < self.finish), *([self.finish] if self.finish < math.inf else [])]
 
     def publish(self, world: World) -> None:
         """Put its files on the file host; nobody knows their names before the task has succeeded."""
@@ -141,6 +164,8 @@ class Work(Task):
                 return single_buttons(self.uuid, self.prompt, self.size, enlarged=self.enlarged)
             case "describe":
                 return describe_buttons()
+            case "shorten":
+                return shorten_buttons()
         return video_buttons(self.uuid, len(self.looks))
 
 
@@ -184,85 +209,9 @@ def suggestions(digest: bytes, ratio: str) -> str:
     return "\n\n".join(lines)
 
 
-def _ms(seconds: float) -> int:
-    return int(seconds * 1000)
-
-
-def _times(work: Work, now: float, status: str) -> dict[str, int]:
-    begun = status not in ("NOT_START", "MODAL")
-    ended = status in ("SUCCESS", "FAILURE", "CANCEL")
-    return {
-        "submitTime": _ms(work.submitted),
-        "startTime": _ms(min(work.start, now)) if begun else 0,
-        "finishTime": _ms(work.finish) if ended else 0,
-    }
-
-
-def at_302ai(work: Work, world: World) -> dict[str, Any]:
-    """The document as 302.AI writes it (its page "Fetch", video group, 2025-07-01): empty strings rather than null."""
-    now = world.now()
-    status, progress = work.course(now)
-    done = status == "SUCCESS"
-    shown = done and not work.bare
-    moving = work.kind in ("video", "clip")
-    document: dict[str, Any] = {
-        "action": work.action,
-        "botType": "",
-        "buttons": work.buttons() if done else [],
-        "customId": work.custom_id,
-        "description": "Submit Success",
-        "failReason": work.failure if status == "FAILURE" else "",
-        "id": work.id,
-        "imageHeight": work.size[1] if done else 0,
-        "imageUrl": work.picture_url if shown else work.preview_url if status == "IN_PROGRESS" else "",
-        "imageUrls": None,
-        "imageWidth": work.size[0] if done else 0,
-        "maskBase64": "",
-        "mode": "",
-        "progress": progress,
-        "prompt": work.prompt,
-        "promptEn": work.text if done else "",
-        "proxy": "",
-        "state": work.state,
-        "status": status,
-        "videoUrl": "",
-        "videoUrls": [{"url": url} for url in work.clip_urls] if moving and shown else None,
-        **_times(work, now, status),
-    }
-    if shown and work.tile_urls and world.option(FAMILY, "tile_links"):
-        document["imageUrls"] = [{"url": url} for url in work.tile_urls]
-    if done and work.text:
-        document["properties"] = {"finalPrompt": work.text}
-    return document
-
-
-def at_new_api(work: Work, world: World) -> dict[str, Any]:
-    """The document as a GO relay rewrites it (wire/midjourney.md 4, 6.2, 10)."""
-    now = world.now()
-    status, progress = work.course(now)
-    done, synced = status == "SUCCESS", status not in ("NOT_START", "MODAL")
-    shown = (done and not work.bare) or status == "IN_PROGRESS"
-    moving = work.kind in ("video", "clip") and done and not work.bare
-    link = f"{world.origin}/mj/image/{work.id}" if shown else ""
-    document: dict[str, Any] = {
-        "id": work.id,
-        "action": work.action,
-        "customId": "",
-        "botType": "",
-        "prompt": work.prompt,
-        "promptEn": work.text or work.prompt,
-        "description": "提交成功",
-        "state": work.state if synced else "",
-        "imageUrl": link if done or not link else f"{link}?rand={_ms(now)}000000",
-        "videoUrl": work.clip_urls[0] if moving else "",
-        "videoUrls": [{"url": url} for url in work.clip_urls] if moving else None,
-        # Right after the submit the relay knows no status yet; it copies the upstream's from time to time.
-        "status": "" if status == "NOT_START" else status,
-        "progress": "100%" if status == "FAILURE" else progress or "0%",
-        "failReason": work.failure if status == "FAILURE" else "",
-        "buttons": work.buttons() if done else None,
-        "maskBase64": "",
-        "properties": {"finalPrompt": work.text or work.prompt, "finalZhPrompt": ""} if done else None,
-        **_times(work, now, status),
-    }
-    return document
+def shortened(prompt: str) -> str:
+    """What shorten writes (wire/midjourney.md 4.8): the words that count, then shorter and shorter prompts."""
+    words = prompt.split("--")[0].split()
+    counted = ", ".join(f"**{word}** ({1 / number:.2f})" for number, word in enumerate(words[:5], 1))
+    lines = [f"{number}️⃣ {' '.join(words[: max(1, len(words) * (6 - number) // 6)])}" for number in range(1, 6)]
+    return "\n".join(("## Important tokens", counted, "", "## Shortened prompts", *lines))

@@ -1,0 +1,265 @@
+"""Callbacks over real sockets: they wake a look and are never believed; without them polling finishes just as well."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from ai302_core import ImageRequest, Job, ParameterError, aconnect
+from ai302_core.sandbox import RunningSandbox, serve
+from ai302_core.sandbox.listener import Listener
+from ai302_core.webhooks import LARGEST, Receiver
+from ai302_midjourney._sandbox import emulation
+
+TOKEN = "t0ken-that-nobody-can-guess"
+LAMP = ImageRequest("a lamp")
+SLOW = {"poll": {"initial": 30.0, "maximum": 30.0}}
+
+
+@pytest.fixture
+def listening() -> Iterator[Callable[[Any], str]]:
+    """Serves an application on this machine; its address."""
+    listeners: list[Listener] = []
+
+    def listen(app: Any) -> str:
+        listeners.append(Listener(app, 0))
+        return f"http://127.0.0.1:{listeners[-1].port}"
+
+    yield listen
+    for listener in listeners:
+        listener.stop()
+
+
+def mounted(hooks: Receiver) -> Starlette:
+    return Starlette(routes=[Mount("/hooks", hooks)])
+
+
+def post(url: str, content: bytes = b"{}") -> int:
+    return httpx.post(url, content=content, timeout=10).status_code
+
+
+def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait until something other threads do has happened."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+# -- the client -------------------------------------------------------------------------------------------------------
+
+
+def test_a_callback_wakes_who_waits(open_shop: Callable[..., Any], listening: Callable[[Any], str]) -> None:
+    shop = open_shop()
+    buyer = shop.buyer(provider=SLOW)
+    hooks = Receiver(buyer.provider, token=TOKEN)
+    base = listening(mounted(hooks))
+    job = buyer.submit(LAMP, webhook=hooks.address(f"{base}/hooks"))
+    began = time.monotonic()
+    result = buyer.wait(job)
+    assert time.monotonic() - began < 15  # it looks every 30 s by itself
+    assert (len(result.images), shop.sandbox.paid) == (4, 1)
+    assert shop.count("poll") <= 5
+    until(lambda: len(shop.sandbox.callbacks) >= 3)
+    assert {told.status for told in shop.sandbox.callbacks} == {200}
+    assert {told.url for told in shop.sandbox.callbacks} == {f"{base}/hooks/{TOKEN}/{job.id}"}
+
+
+def test_the_receiver_looks_where_nobody_waits(open_shop: Callable[..., Any], listening: Callable[[Any], str]) -> None:
+    shop = open_shop()
+    buyer = shop.buyer(provider=SLOW)
+    seen: list[Job] = []
+    hooks = Receiver(buyer.provider, token=TOKEN, on_look=seen.append)
+    job = buyer.submit(LAMP, webhook=hooks.address(listening(hooks)))
+    until(lambda: bool(seen) and seen[-1].status.settled)
+    assert buyer.job(job.id).status == "succeeded"
+    polls = shop.count("poll")
+    assert len(buyer.wait(job).images) == 4
+    assert (shop.count("poll"), shop.sandbox.paid) == (polls, 1)
+
+
+def test_on_one_event_loop(open_shop: Callable[..., Any]) -> None:
+    shop = open_shop()
+
+    async def main() -> tuple[int, float]:
+        import uvicorn
+
+        async with aconnect(**shop.options(provider=SLOW)) as provider:
+            hooks = Receiver(provider, token=TOKEN)
+            server = uvicorn.Server(uvicorn.Config(mounted(hooks), port=0, log_config=None, lifespan="off"))
+            serving = asyncio.create_task(server.serve())
+            while not server.started:
+                await asyncio.sleep(0.01)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            began = time.monotonic()
+            job = await provider.submit(LAMP, webhook=hooks.address(f"http://127.0.0.1:{port}/hooks"))
+            result = await asyncio.wait_for(provider.wait(job), 25)
+            server.should_exit = True
+            await serving
+            return len(result.images), time.monotonic() - began
+
+    images, seconds = asyncio.run(main())
+    assert images == 4
+    assert seconds < 15
+
+
+def test_without_any_callback_polling_finishes_at_no_cost(
+    open_shop: Callable[..., Any], listening: Callable[[Any], str]
+) -> None:
+    shop = open_shop()
+    shop.sandbox.fault("callback", "missing", times=None)
+    buyer = shop.buyer()
+    hooks = Receiver(buyer.provider, token=TOKEN)
+    job = buyer.submit(LAMP, key="lamp", webhook=hooks.address(listening(hooks)))
+    assert len(buyer.wait(job).images) == 4
+    assert (shop.sandbox.paid, shop.count("submit:imagine"), shop.sandbox.callbacks) == (1, 1, [])
+
+
+def test_what_a_callback_says_is_never_believed(open_shop: Callable[..., Any], listening: Callable[[Any], str]) -> None:
+    shop = open_shop(speed=0.0)
+    buyer = shop.buyer(provider=SLOW)
+    seen: list[Job] = []
+    hooks = Receiver(buyer.provider, token=TOKEN, on_look=seen.append)
+    base = listening(mounted(hooks))
+    job = buyer.submit(LAMP)
+    forged = {"id": job.remote_id, "status": "SUCCESS", "progress": "100%", "imageUrl": "https://evil.example/a.png"}
+    for content in (json.dumps(forged).encode(), b"\xff{", b"", b"null"):
+        assert post(f"{base}/hooks/{TOKEN}/{job.id}", content) == 200
+    until(lambda: bool(seen))
+    assert not buyer.job(job.id).status.settled
+    assert all("evil" not in look.to_json() for look in seen)
+    with httpx.Client(timeout=10) as client:
+        for _ in range(50):  # fifty at once are a look or two
+            assert client.post(f"{base}/hooks/{TOKEN}/{job.id}").status_code == 200
+    assert shop.count("poll") <= 4
+    for path in (f"/hooks/{TOKEN[:-1]}x/{job.id}", f"/hooks/{TOKEN}/261121-aaaaaaaa", f"/hooks//{job.id}"):
+        assert post(base + path) == 404
+    assert post(f"{base}/hooks/{TOKEN}/{job.id}/more") == 404
+    assert httpx.get(f"{base}/hooks/{TOKEN}/{job.id}", timeout=10).status_code == 405
+    assert post(f"{base}/hooks/{TOKEN}/{job.id}", b"x" * (LARGEST + 1)) == 413
+    shop.sandbox.advance(100)
+    assert buyer.poll(job).status == "succeeded"
+    assert post(f"{base}/hooks/{TOKEN}/{job.id}") == 200  # late: it is settled, nobody is asked
+    assert shop.sandbox.paid == 1
+
+
+def test_a_token_that_can_be_guessed_is_refused(open_shop: Callable[..., Any]) -> None:
+    buyer = open_shop().buyer()
+    for token in ("", "short", "with/slash-and-more-letters", "spaces are no good here"):
+        with pytest.raises(ParameterError, match="token"):
+            Receiver(buyer.provider, token=token)
+    hooks = Receiver(buyer.provider, token=TOKEN)
+    assert TOKEN not in repr(hooks)
+
+
+def test_a_relay_that_makes_none_refuses_the_address(open_shop: Callable[..., Any]) -> None:
+    shop = open_shop()
+    buyer = shop.buyer(gateway="new-api")
+    with pytest.raises(ParameterError, match="makes no callbacks"):
+        buyer.submit(LAMP, webhook="https://shop.example/{job_id}")
+    assert shop.sandbox.paid == 0
+
+
+# -- the sandbox, as any client meets it -------------------------------------------------------------------------------
+
+
+class Listening:
+    """A receiver of nobody's: it keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Any]] = []
+        self.lock = threading.Lock()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        content, more = b"", True
+        while more:
+            message = await receive()
+            content, more = content + message.get("body", b""), message.get("more_body", False)
+        with self.lock:
+            self.told.append((scope["path"], json.loads(content)))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    def words(self) -> list[str]:
+        with self.lock:
+            return [f"{body['status']} {body['progress']}" for _, body in self.told]
+
+
+@pytest.fixture(params=["302ai", "mjproxy-java", "mjproxy-net"])
+def gateway(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[RunningSandbox]:
+    with serve(families=[emulation()], seed=1, speed=0) as running:
+        yield running
+
+
+def imagined(sandbox: RunningSandbox, gateway: str, hook: str) -> str:
+    header = "authorization" if gateway == "mjproxy-net" else "mj-api-secret"
+    sandbox._world.gateway = gateway
+    answer = httpx.post(
+        f"{sandbox.url}/mj/submit/imagine",
+        headers={header: "sk-sandbox"},
+        json={"prompt": "a lamp", "notifyHook": hook, "state": "s-1"},
+        timeout=10,
+    ).json()
+    return str(answer["result"])
+
+
+COURSE = [
+    "SUBMITTED 0%",
+    *(f"IN_PROGRESS {percent}" for percent in ("15%", "31%", "46%", "62%", "78%", "93%")),
+    "SUCCESS 100%",
+]
+
+
+def test_callbacks_follow_the_course(sandbox: RunningSandbox, listening: Callable[[Any], str], gateway: str) -> None:
+    ears = Listening()
+    task_id = imagined(sandbox, gateway, f"{listening(ears)}/a?b=c")
+    sandbox.advance(1.0)
+    until(lambda: ears.words() == ["SUBMITTED 0%"])
+    sandbox.advance(60)
+    until(lambda: len(ears.told) == len(COURSE))
+    assert ears.words() == COURSE
+    path, last = ears.told[-1]
+    assert (path, last["id"], last["state"]) == ("/a", task_id, "s-1")
+    assert last["imageUrl"]
+    if gateway == "mjproxy-java":
+        assert last["properties"]["notifyHook"].endswith("/a?b=c")
+
+
+def test_callbacks_go_wrong_as_the_script_says(sandbox: RunningSandbox, listening: Callable[[Any], str]) -> None:
+    ears = Listening()
+    base = listening(ears)
+    sandbox.fault("callback", "duplicate")
+    sandbox.fault("callback", "missing")
+    sandbox.fault("callback", "reorder")
+    sandbox.fault("callback", "forge", members={"status": "SUCCESS", "progress": "1%"}, job="another")
+    imagined(sandbox, "302ai", f"{base}/mine")
+    sandbox.advance(60)
+    told = ["SUBMITTED 0%"] * 2 + ["SUCCESS 1%", COURSE[3], COURSE[2], *COURSE[4:]]
+    until(lambda: len(ears.told) == len(told))
+    assert ears.words() == told
+    assert [path for path, body in ears.told if body["progress"] == "1%"] == ["/another"]
+    ears.told.clear()
+    sandbox.fault("callback", "late", times=len(COURSE), seconds=100)
+    imagined(sandbox, "302ai", f"{base}/late")
+    sandbox.advance(60)
+    imagined(sandbox, "302ai", "http://192.0.2.7/nobody")  # not this machine: never called
+    sandbox.advance(60)
+    until(lambda: sum(told.status == 0 for told in sandbox.callbacks) == len(COURSE))
+    sandbox.advance(60)
+    until(lambda: ears.words() == COURSE)
+    with pytest.raises(ParameterError, match="duplicate"):
+        sandbox.fault("callback", "html")
