@@ -9,6 +9,7 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,28 @@ def request_of(options: Namespace, connection: Connection) -> Request:
         raise ParameterError(
             "There is no prompt. Nothing was sent.", field="prompt", hint='gen302 run "a paper lantern", or - for stdin'
         )
-    return cls(**values, **given(cls, options))
+    values |= given(cls, options)
+    if options.op is not None:
+        values |= _chosen_by_model(connection, options.op, values.get("model"))
+    return cls(**values)
+
+
+def _chosen_by_model(connection: Connection, name: str, model: str | None) -> dict[str, str]:
+    """The model that --op stands for, where the model chooses among operations. Raises ParameterError."""
+    account = connection.default()
+    operation = account.family.operation(name)
+    patterns = tuple(operation.models) if operation is not None else ()
+    asked = model or str(account.defaults.get("model") or "")
+    if not patterns or any(fnmatchcase(asked, pattern) for pattern in patterns):
+        return {}
+    if not asked and not set("*?[") & set(patterns[0]):
+        return {"model": patterns[0]}
+    raise ParameterError(
+        f"--op {name}: {account.family.name} chooses it by the model, "
+        f"{f'and {asked!r} goes elsewhere' if asked else 'and none is named'}. Nothing was sent.",
+        field="model",
+        hint=f"--model with one of {', '.join(patterns[:5])}, without --op",
+    )
 
 
 def set_by(options: Namespace) -> list[str]:
