@@ -47,9 +47,9 @@ _BOUNDS: Mapping[str, Rule] = {
 
 
 def route(request: Any) -> dict[str, str]:
-    """The speed chooses the path's prefix."""
-    speed = request.speed or flags.said(getattr(request, "prompt", None) or "").get("speed", "")
-    return {"speed": str(speed)}
+    """The speed chooses the path's prefix; as `mode`, it may go into the body (wire/midjourney.md 1.3, 2026-11-21)."""
+    speed = str(request.speed or flags.said(getattr(request, "prompt", None) or "").get("speed", ""))
+    return {"speed": speed} | ({"mode": speed} if speed else {})
 
 
 def _worded(request: Any) -> Rule:
