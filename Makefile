@@ -29,16 +29,18 @@ test: $(VENV)/.tools  ## all checks: lint, format, types, tests with coverage, b
 bench: $(VENV)/.tools  ## what it costs, measured here: one table of ratios, a few minutes
 	@$(BIN)/python -m benchmarks
 
-test-browser: $(VENV)/.tools  ## the gallery in a real browser (installs Debian's chromium where there is none)
-	@command -v chromium chromium-browser google-chrome >/dev/null || { \
-		echo "· chromium, from Debian's packages"; \
-		command -v apt-get >/dev/null || { echo "There is no Chromium and no apt-get; install Chromium and type the same again." >&2; exit 1; }; \
+test-browser: $(VENV)/.tools  ## the gallery in a real browser, the command in a real terminal (installs Debian's packages)
+	@missing=; command -v chromium chromium-browser google-chrome >/dev/null || missing=chromium; \
+	command -v tmux >/dev/null || missing="$$missing tmux"; \
+	[ -z "$$missing" ] || { \
+		echo "·$$missing, from Debian's packages" | sed 's/·\([^ ]\)/· \1/'; \
+		command -v apt-get >/dev/null || { echo "There is no apt-get; install$$missing and type the same again." >&2; exit 1; }; \
 		sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
-		{ timeout 300 $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 900 $$sudo apt-get install -y -qq --no-install-recommends chromium; } \
-			>$(VENV)/apt.log 2>&1 || { tail -n 12 $(VENV)/apt.log >&2; echo "Chromium could not be installed; the last lines are above." >&2; exit 1; }; }
-	@echo "· the gallery in a browser"
-	@SCREENSHOT=$(CURDIR)/$(VENV)/gallery.png timeout 300 $(BIN)/python -m pytest -q -m browser tests/browser
-	@echo "  what it looked like: $(VENV)/gallery.png"
+		{ timeout 300 $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 900 $$sudo apt-get install -y -qq --no-install-recommends $$missing; } \
+			>$(VENV)/apt.log 2>&1 || { tail -n 12 $(VENV)/apt.log >&2; echo "They could not be installed; the last lines are above." >&2; exit 1; }; }
+	@echo "· the gallery in a browser, the command in a terminal"
+	@SCREENSHOT=$(CURDIR)/$(VENV)/gallery.png timeout 600 $(BIN)/python -m pytest -q -m browser tests/browser
+	@echo "  what the gallery looked like: $(VENV)/gallery.png"
 
 vendor: $(VENV)/.tools  ## 302.AI's own published clients, installed over the network, against the sandbox
 	@$(BIN)/python -m pytest -q -m vendor tests/e2e/test_vendor_clients.py

@@ -20,8 +20,8 @@ PLUGINS = sorted(path.parent.name for path in ROOT.glob("plugins/*/pyproject.tom
 DATA, FILES, DECISIONS, PERFORMERS, PROVIDERS, SANDBOX, TESTING, COMMAND = range(8)
 FLOORS = {
     DATA: """
-        errors assets requests money jobs events family ledger hookspecs _vocabulary _gateway_302ai _steps _paths _links
-        _policies
+        _display errors assets requests money jobs events family ledger hookspecs _vocabulary _gateway_302ai _steps
+        _paths _links _policies
     """,
     FILES: "_files",  # what flows have done with files: no network, no clock
     DECISIONS: """
@@ -34,7 +34,7 @@ FLOORS = {
         _clock _bells _bodies _turns _http _addresses _diagnosis _drivers config _config registry _plugins _sqlite
         _observing observers
     """,
-    PROVIDERS: "_opening _connection _many _loopthread providers async_providers webhooks",
+    PROVIDERS: "_opening _connection _many _loopthread providers async_providers notebooks webhooks",
     SANDBOX: "sandbox",
     TESTING: "testing",
     COMMAND: "cli __main__",

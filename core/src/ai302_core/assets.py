@@ -64,6 +64,12 @@ class Asset:
             document["cut"] = list(self.cut)
         return document
 
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        from . import _display
+
+        return _display.asset(self)
+
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Asset:
         """The asset that `to_json` described."""

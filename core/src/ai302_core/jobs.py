@@ -231,6 +231,12 @@ class Result:
     assets: tuple[Asset, ...] = ()
     files: tuple[Path, ...] = ()
 
+    def _repr_html_(self) -> str:
+        """How a notebook shows it: the saved files, else the links."""
+        from . import _display
+
+        return _display.result(self.job, self.deliverables, self.files)
+
     @property
     def deliverables(self) -> tuple[Asset, ...]:
         """The assets that were asked for: tiles before the picture they are cut from, else the final ones."""

@@ -38,6 +38,7 @@ class Round:
         self.left = float("inf") if cap is None else max(0, cap - _bought(session, batch.name))
         self.halt = Halt()
         self.skipped = 0
+        self._begun: set[str] = set()
         self.lenient = bool(batch.options.get("lenient"))
 
     def validate(self) -> None:
@@ -89,7 +90,8 @@ class Round:
             # Closed here and not when it is forgotten: no receipt may still be under way when the ledger closes.
             with closing(_loopthread.in_thread(make, session.connection.release_loop)) as outcomes:
                 for outcome in outcomes:
-                    self.halt.see(outcome.job, outcome.error)
+                    if outcome.key in self._begun:  # what an earlier run left says nothing of this one
+                        self.halt.see(outcome.job, outcome.error)
                     self._told(tally, watch, outcome)
         return self._summed_up(tally)
 
@@ -121,6 +123,7 @@ class Round:
                 continue
             if fresh:
                 self.left -= 1
+                self._begun.add(key)
             order = Order(key=key, again=again, lenient=self.lenient, save_to=_rows.destination(self.how, row))
             known = None if fresh or job is None or job.status is Status.SUBMITTING else job
             request = known.request if known is not None and known.request is not None else None

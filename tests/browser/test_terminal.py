@@ -1,0 +1,115 @@
+"""What a person sees: the real command in a real terminal, typed and read through tmux."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+ME = f"{Path(sys.executable).parent}/gen302"
+
+
+class Terminal:
+    """A tmux of its own, 110 columns by 40 lines."""
+
+    def __init__(self) -> None:
+        self._tmux = ["tmux", "-L", f"gen302-{os.urandom(4).hex()}", "-f", os.devnull]
+        self.do("new-session", "-d", "-x", "110", "-y", "40", "env", "PS1=$ ", "bash", "--norc", "--noprofile")
+
+    def do(self, *words: str) -> str:
+        return subprocess.run([*self._tmux, *words], capture_output=True, text=True, timeout=20, check=True).stdout
+
+    def type(self, line: str) -> None:
+        self.do("send-keys", "-l", line)
+        self.do("send-keys", "Enter")
+
+    def screen(self, *, colours: bool = False) -> str:
+        """What stands there now, what has scrolled away too."""
+        return self.do("capture-pane", "-p", "-J", "-S", "-500", *(["-e"] if colours else []))
+
+    def until(self, seen: Callable[[str], object], seconds: float = 60) -> str:
+        """The screen as soon as it shows what is waited for."""
+        deadline = time.monotonic() + seconds
+        while True:
+            screen = self.screen()
+            if seen(screen):
+                return screen
+            assert time.monotonic() < deadline, f"not seen within {seconds} s:\n{screen}"
+            time.sleep(0.05)
+
+    def run(self, line: str) -> str:
+        """Type a line; what stands there when it has ended."""
+        self.do("send-keys", "-R")
+        self.do("clear-history")
+        self.type(f'{line}; echo "ended $?"')
+        return self.until(lambda screen: re.search(r"^ended \d+", screen, re.MULTILINE))
+
+    def close(self) -> None:
+        subprocess.run([*self._tmux, "kill-server"], capture_output=True, timeout=20, check=False)
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+    assert shutil.which("tmux"), "there is no tmux: make test-browser installs it"
+    monkeypatch.setenv("GEN302_DEFAULT", "midjourney")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    there = Terminal()
+    try:
+        yield there
+    finally:
+        there.close()
+
+
+def test_the_newcomer_is_told_what_to_type(terminal: Terminal) -> None:
+    seen = terminal.run(ME)
+    assert "begin in the sandbox, it costs nothing" in seen
+    assert "gen302 demo" in seen
+    assert "ended 0" in seen
+    assert "did you mean 'batch'?" in terminal.run(f"{ME} batsh")
+
+
+def test_a_run_shows_its_stages_and_leaves_the_files(terminal: Terminal) -> None:
+    terminal.type(f"{ME} sandbox -- {ME} run 'a red fox' -o shots; echo \"ended $?\"")
+    moving = terminal.until(lambda screen: re.search(r"running .*\d+%", screen))
+    assert re.search(r"\d+ s", moving)
+    seen = terminal.until(lambda screen: "ended 0" in screen)
+    assert seen.count(".png") == 4
+    assert "From the sandbox: no money was spent." in seen
+    assert len(list(Path("shots").glob("*.png"))) == 4
+
+
+def test_a_batch_is_one_compact_table(terminal: Terminal) -> None:
+    Path("skus.csv").write_text("sku,name\n" + "".join(f"S{n},mug {n}\n" for n in range(12)), "utf-8")
+    line = f"{ME} batch skus.csv --prompt 'photo of {{name}}' -o 'shots/{{sku}}-{{n}}'"
+    terminal.type(f'{ME} sandbox -- {line}; echo "ended $?"')
+    moving = terminal.until(lambda screen: re.search(r"skus: \d+ of 12 rows, \d+ under way", screen))
+    assert "and 4 more" in moving or moving.count(" running") + moving.count(" queued") <= 8
+    seen = terminal.until(lambda screen: "ended 0" in screen)
+    assert re.search(r"rows +12\n +done +12\n +files +48", seen)
+    assert " under way" not in seen  # the table is gone, the summary stays
+    assert ".png" not in seen  # on a terminal the summary says where they are
+
+
+def test_ctrl_c_says_how_to_go_on(terminal: Terminal) -> None:
+    terminal.type(f"{ME} sandbox -- {ME} run 'a slow fox' -o shots; echo \"ended $?\"")
+    terminal.until(lambda screen: re.search(r"(running|queued)", screen))
+    terminal.do("send-keys", "C-c")
+    seen = terminal.until(lambda screen: "ended 130" in screen)
+    assert re.search(r"Next: gen302 wait \d{6}-\w{8}", seen)
+    assert "Traceback" not in seen
+
+
+def test_no_color_is_kept(terminal: Terminal) -> None:
+    terminal.type(f"NO_COLOR=1 {ME} sandbox -- {ME} run 'a red fox' -o shots; echo \"ended $?\"")
+    terminal.until(lambda screen: "%" in screen)
+    assert not re.search(r"\x1b\[(3|4|9)\d", terminal.screen(colours=True))
+    terminal.until(lambda screen: "ended 0" in screen)
