@@ -152,6 +152,19 @@ def test_what_a_callback_says_is_never_believed(open_shop: Callable[..., Any], l
     assert shop.sandbox.paid == 1
 
 
+def test_another_family_calls_once_it_has_ended(open_shop: Callable[..., Any], listening: Callable[[Any], str]) -> None:
+    shop = open_shop()
+    buyer = shop.buyer(provider={**SLOW, "family": "unified_image"})
+    hooks = Receiver(buyer.provider, token=TOKEN)
+    base = listening(hooks)
+    job = buyer.submit(ImageRequest("a lamp", model="gpt-image-2-t2i"), webhook=hooks.address(base))
+    assert len(buyer.wait(job, timeout=25).images) >= 1
+    until(lambda: [told.status for told in shop.sandbox.callbacks] == [200])
+    (told,) = shop.sandbox.callbacks
+    assert (told.body["status"], told.body["request_id"] == job.remote_id) == ("completed", False)
+    assert shop.sandbox.paid == 1
+
+
 def test_a_token_that_can_be_guessed_is_refused(open_shop: Callable[..., Any]) -> None:
     buyer = open_shop().buyer()
     for token in ("", "short", "with/slash-and-more-letters", "spaces are no good here"):

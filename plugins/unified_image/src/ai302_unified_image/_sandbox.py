@@ -147,6 +147,9 @@ def _v2(world: World, incoming: Incoming) -> Answer:
     if later:
         names = ("task_id", "status", "created_at")
         document = task_v2(work, world)
+        if work.webhook and not work.stuck:
+            # Anything but 200 is answered by three more, 2, 4 and 6 s apart (wire/302ai.md 4.1, 2026-11-21).
+            world.tell(work.webhook, work.finish, lambda: _callback(work, world), again=(2, 4, 6))
         return Answer(200, {name: document[name] for name in names})
     # The sandbox does not keep its caller waiting: the work is done at once.
     work.submitted = world.now() - SECONDS
@@ -154,6 +157,14 @@ def _v2(world: World, incoming: Incoming) -> Answer:
     document = task_v2(work, world)
     whole = ("task_id", "status", "created_at", "completed_at", "image_url", "image_urls", "error", "failed_at")
     return Answer(200, {name: document[name] for name in whole if name in document})
+
+
+def _callback(work: Work, world: World) -> dict[str, Any]:
+    """What a callback says: not what a look does, and under an id of its own (wire/302ai.md 4.4, there for clips)."""
+    document = task_v2(work, world)
+    result = {name: document[name] for name in ("image_url", "image_urls", "error") if name in document}
+    said = {"model": work.model, "status": document["status"], "webhook": work.webhook}
+    return {**said, "request_id": world.request_id(), "result": result}
 
 
 def _shaped(shape: Callable[[], Any]) -> Any:
