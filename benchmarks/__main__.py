@@ -8,7 +8,7 @@ import sys
 
 from .measuring import HEADER, ROOT, Row, machine
 
-PROGRAMS = ("starting", "cycle")
+PROGRAMS = ("starting", "cycle", "crowd")
 
 
 def main(names: list[str]) -> int:

@@ -23,7 +23,9 @@ def rows() -> list[Row]:
             f'ledger = "sqlite:///{folder}/ledger.db"\n[providers.hero]\nfamily = "midjourney"\n'
             f'base_url = "{address}"\napi_key_env = "BENCH_KEY"\n'
         )
-        env = {**os.environ, "BENCH_KEY": "sk-benchmark", "GEN302_CONFIG": str(config), "HOME": folder}
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        compiled = {"PYTHONPYCACHEPREFIX": f"{folder}/compiled"}  # as an installed package is
+        env = {**inherited, **compiled, "BENCH_KEY": "sk-benchmark", "GEN302_CONFIG": str(config), "HOME": folder}
         child_cpu([_COMMAND, "run", "a lantern", "-o", folder], env)
 
         def python(code: str) -> list[str]:

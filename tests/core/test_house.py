@@ -33,6 +33,7 @@ FLOORS = {
     PERFORMERS: """
         _clock _bells _bodies _turns _http _addresses _diagnosis _drivers config _config registry _plugins _sqlite
         _observing observers
+        _exchange _fast
     """,
     PROVIDERS: "_opening _connection _many _loopthread providers async_providers notebooks webhooks",
     SANDBOX: "sandbox",
@@ -205,6 +206,18 @@ def test_only_http_imports_httpx() -> None:
         if origin.partition(".")[0] in {"httpx", "httpcore", "httpx2"}
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_only_the_faster_client_imports_its_library() -> None:
+    wrong = [
+        where(module)
+        for module in MODULES
+        if module.room != "_fast" or module in PLUGIN_MODULES
+        for origin, _, _ in imports(module, checking=True)
+        if origin.partition(".")[0] in {"aiohttp", "yarl"}
+    ]
+    users = [where(module) for module in CORE_MODULES if "_fast" in rooms(module) and module.room != "_http"]
+    assert wrong + users == []
 
 
 def test_nobody_else_sleeps_or_reads_a_clock() -> None:

@@ -1,4 +1,4 @@
-"""Why a connection could not be made, in words a person can act on."""
+"""Why a request failed on its way, in words a person can act on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,27 @@ import socket
 import ssl
 import urllib.request
 from collections.abc import Iterator
+from typing import Literal
+
+from . import _links
+from .errors import TransportError
+
+Kind = Literal["unreachable", "connecting", "proxy", "silent", "too much", "broken", "address"]
+
+
+def error(kind: Kind, failure: Exception, url: str, *, sent: bool) -> TransportError:
+    """The error for a request that failed; `sent`: it may have reached the service."""
+    host = _links.host(url) or "the service"
+    texts = {
+        "connecting": f"{host} could not be reached in time.",
+        "proxy": f"The proxy refused the way to {host}: {str(failure)[:100]}.",
+        "silent": f"{host} did not answer in time.",
+        "too much": f"{host}: {failure}.",
+        "broken": f"The connection to {host} broke before the answer was complete ({type(failure).__name__}).",
+        "address": f"{host} cannot be called: its address is not usable.",
+    }
+    text = unreachable(failure, host) if kind == "unreachable" else texts[kind]
+    return TransportError(text, sent=sent, billed="unknown" if sent else "no", hint="" if sent else "gen302 doctor")
 
 
 def unreachable(failure: BaseException, host: str) -> str:

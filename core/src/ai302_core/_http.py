@@ -7,20 +7,30 @@ import errno
 import http.cookiejar
 import os
 import ssl
+import sys
 import threading
-from collections.abc import AsyncGenerator, Iterator
+import urllib.request
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
 
-from . import _addresses, _bodies, _diagnosis, _links
+from . import _addresses, _bodies, _diagnosis, _exchange
 from ._accounts import Timeouts
 from ._clock import ELAPSED
 from ._steps import Call, Reply, Stream, Streamed
 from .errors import TransportError
+
+if TYPE_CHECKING:
+    from ._fast import FastClient
+
+if "sniffio" not in sys.modules and find_spec("sniffio") is None:
+    # httpcore asks for it several times a request; a module known to be absent costs no search of every folder.
+    sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 _FRESH = 0.5  # seconds: an idle connection older than this may be dead, and a paid request must not find out
 
@@ -28,14 +38,6 @@ _FRESH = 0.5  # seconds: an idle connection older than this may be dead, and a p
 async def sleep_async(seconds: float) -> None:
     """Wait."""
     await asyncio.sleep(seconds)
-
-
-def user_agent() -> str:
-    """What this library calls itself."""
-    try:
-        return f"ai302-core/{version('ai302-core')}"
-    except PackageNotFoundError:
-        return "ai302-core"
 
 
 class Transport:
@@ -74,7 +76,7 @@ class Transport:
             "verify": self._context,
             "follow_redirects": False,
             "cookies": jar,
-            "headers": {"user-agent": user_agent()},
+            "headers": {"user-agent": _exchange.user_agent()},
         }
 
     def _made(self, keepalive: float) -> httpx.Client:
@@ -116,14 +118,15 @@ class Transport:
             timeout = self._timeout(call)
             with self._client(paid=paid) as client:
                 request = client.build_request(
-                    call.method, call.url, headers=_headers(call), content=call.body, timeout=timeout
+                    call.method, call.url, headers=_exchange.headers(call), content=call.body, timeout=timeout
                 )
                 built = True
                 answer = client.send(request, stream=True)
                 # Not counted is how long the way there took: a large file on a slow line is no slow answer.
                 deadline = ELAPSED() + (timeout.read or 0) + self._timeouts.connect
                 try:
-                    return _reply(answer, _bodies.whole(answer.iter_bytes(), deadline), call)
+                    body = _bodies.whole(answer.iter_bytes(), deadline)
+                    return _exchange.reply(call, answer.status_code, answer.headers.items(), body)
                 finally:
                     answer.close()
         except _FAILURES as failure:
@@ -133,7 +136,10 @@ class Transport:
     async def send_async(self, call: Call) -> Reply:
         """One free request, once. Raises TransportError."""
         problem: TransportError
-        clients, busy = await self._async_clients()
+        own = await self._on_loop()
+        if own.fast is not None and call.purpose == "poll":
+            return await own.fast.send(call, self._timeouts.connect, call.timeout or self._timeouts.poll)
+        clients, busy = own.clients, own.busy
         index = busy.index(min(busy))
         busy[index] += 1
         built = False
@@ -142,12 +148,13 @@ class Transport:
             deadline = ELAPSED() + (timeout.read or 0) + self._timeouts.connect
             client = clients[index]
             request = client.build_request(
-                call.method, call.url, headers=_headers(call), content=call.body, timeout=timeout
+                call.method, call.url, headers=_exchange.headers(call), content=call.body, timeout=timeout
             )
             built = True
             answer = await client.send(request, stream=True)
             try:
-                return _reply(answer, await _bodies.whole_async(answer.aiter_bytes(), deadline), call)
+                body = await _bodies.whole_async(answer.aiter_bytes(), deadline)
+                return _exchange.reply(call, answer.status_code, answer.headers.items(), body)
             finally:
                 await answer.aclose()
         except _FAILURES as failure:
@@ -156,22 +163,24 @@ class Transport:
             busy[index] -= 1
         raise problem
 
-    async def _async_clients(self) -> tuple[list[httpx.AsyncClient], list[int]]:
+    async def _on_loop(self) -> _OnLoop:
         self._ready()
         loop = asyncio.get_running_loop()
         entry = self._loops.get(id(loop))
-        if entry is None or entry[0] is not loop:
-            self._loops = {key: entry for key, entry in self._loops.items() if not entry[0].is_closed()}
+        if entry is None or entry.loop is not loop:
+            self._loops = {key: entry for key, entry in self._loops.items() if not entry.loop.is_closed()}
             # Eight pools of eight: one pool of 64 spends its time searching itself.
             limits = httpx.Limits(max_connections=8, max_keepalive_connections=8)
             try:
-                clients = [httpx.AsyncClient(limits=limits, **self._options()) for _ in range(8)]
+                options = self._options()
+                clients = [httpx.AsyncClient(limits=limits, **options) for _ in range(8)]
             except _MISCONFIGURED as problem:
                 raise _unusable(problem) from None
-            keeper = _closing(clients)
-            entry = self._loops[id(loop)] = (loop, clients, [0] * 8, keeper)
+            fast = _fast_client(options["verify"])
+            keeper = _closing([*(client.aclose for client in clients), *([fast.close] if fast else [])])
+            entry = self._loops[id(loop)] = _OnLoop(loop, clients, [0] * 8, fast, keeper)
             await anext(keeper)
-        return entry[1], entry[2]
+        return entry
 
     def stream(self, step: Stream) -> Streamed:
         """Perform a `Stream` step."""
@@ -208,33 +217,40 @@ class Transport:
         """Close what belongs to the running loop."""
         entry = self._loops.pop(id(asyncio.get_running_loop()), None)
         if entry is not None:
-            await entry[3].aclose()
+            await entry.keeper.aclose()
 
 
-_OnLoop = tuple[asyncio.AbstractEventLoop, list[httpx.AsyncClient], list[int], AsyncGenerator[None, None]]
+@dataclass(frozen=True)
+class _OnLoop:
+    """What belongs to one event loop: its clients, how many requests each has out, what closes them."""
+
+    loop: asyncio.AbstractEventLoop
+    clients: list[httpx.AsyncClient]
+    busy: list[int]
+    fast: FastClient | None
+    keeper: AsyncGenerator[None, None]
 
 
-async def _closing(clients: list[httpx.AsyncClient]) -> AsyncGenerator[None, None]:
+def poll_driver() -> str:
+    """What sends the looks of many jobs: "aiohttp" where it is installed and no proxy is in the way, else "httpx"."""
+    return "aiohttp" if find_spec("aiohttp") is not None and not urllib.request.getproxies() else "httpx"
+
+
+def _fast_client(context: ssl.SSLContext) -> FastClient | None:
+    if poll_driver() == "httpx":
+        return None
+    from ._fast import FastClient
+
+    return FastClient(context)
+
+
+async def _closing(closes: list[Callable[[], Awaitable[None]]]) -> AsyncGenerator[None, None]:
     """Closes the clients of a loop at its end, when nobody did before: `asyncio.run` finishes what still hangs here."""
     try:
         yield
     finally:
-        for client in clients:
-            await client.aclose()
-
-
-def _headers(call: Call) -> dict[str, str]:
-    return {**call.headers, call.secret[0]: call.secret[1]} if call.secret else dict(call.headers)
-
-
-def _reply(answer: httpx.Response, body: bytes, call: Call) -> Reply:
-    """The answer, the key cut out of it: some services repeat a wrong key in their error."""
-    headers = {name.lower(): value for name, value in answer.headers.items()}
-    key = call.secret[1].split()[-1] if call.secret and call.secret[1].strip() else ""
-    if len(key) >= 6:
-        body = body.replace(key.encode(), b"***")
-        headers = {name: value.replace(key, "***") for name, value in headers.items()}
-    return Reply(answer.status_code, headers, body)
+        for close in closes:
+            await close()
 
 
 _FAILURES = (
@@ -253,6 +269,14 @@ _UNSENT = (
     httpx.UnsupportedProtocol,
 )
 
+_KINDS: dict[_diagnosis.Kind, tuple[type[Exception], ...]] = {
+    "unreachable": (httpx.ConnectError,),
+    "connecting": (httpx.ConnectTimeout, httpx.PoolTimeout),
+    "proxy": (httpx.ProxyError,),
+    "silent": (httpx.TimeoutException,),
+    "too much": (_bodies.TooMuch,),
+}
+
 
 def _unusable(problem: Exception) -> TransportError:
     return TransportError(
@@ -264,23 +288,9 @@ def _unusable(problem: Exception) -> TransportError:
 
 
 def _translated(failure: Exception, url: str, built: bool) -> TransportError:
-    host = _links.host(url) or "the service"
+    kinds = (kind for kind, classes in _KINDS.items() if isinstance(failure, classes))
     sent = built and not isinstance(failure, _UNSENT)
-    if isinstance(failure, httpx.ConnectError):
-        text = _diagnosis.unreachable(failure, host)
-    elif isinstance(failure, (httpx.ConnectTimeout, httpx.PoolTimeout)):
-        text = f"{host} could not be reached in time."
-    elif isinstance(failure, httpx.ProxyError):
-        text = f"The proxy refused the way to {host}: {str(failure)[:100]}."
-    elif isinstance(failure, httpx.TimeoutException):
-        text = f"{host} did not answer in time."
-    elif isinstance(failure, _bodies.TooMuch):
-        text = f"{host}: {failure}."
-    elif sent:
-        text = f"The connection to {host} broke before the answer was complete ({type(failure).__name__})."
-    else:
-        text = f"{host} cannot be called: its address is not usable."
-    return TransportError(text, sent=sent, billed="unknown" if sent else "no", hint="" if sent else "gen302 doctor")
+    return _diagnosis.error(next(kinds, "broken" if sent else "address"), failure, url, sent=sent)
 
 
 def _written(step: Stream, answer: httpx.Response) -> Streamed:

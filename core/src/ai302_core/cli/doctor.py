@@ -124,6 +124,10 @@ def _usual(session: Session) -> list[str]:
 
 def _here() -> Finding:
     lines = [f"ai302-core {VERSION}, Python {platform.python_version()}, {platform.system()}"]
+    from ai302_core._http import poll_driver
+
+    looks = poll_driver()
+    lines.append(f"Many jobs are looked at by {looks}{'' if looks != 'httpx' else ' (extra [fast]: aiohttp)'}.")
     if os.environ.get("GEN302_SANDBOX"):
         lines.append("GEN302_SANDBOX is set: every provider is the sandbox, nothing costs money.")
     if os.environ.get("AI302_BASE_URL"):
@@ -135,7 +139,11 @@ def _here() -> Finding:
         if found:  # it may hold a password
             lines.append(f"{name} is set: requests go through {found.rpartition('@')[2]}, but for NO_PROXY.")
     sandbox = bool(os.environ.get("GEN302_SANDBOX"))
-    return Finding("gen302", lines, data={"version": VERSION, "python": platform.python_version(), "sandbox": sandbox})
+    return Finding(
+        "gen302",
+        lines,
+        data={"version": VERSION, "python": platform.python_version(), "looks": looks, "sandbox": sandbox},
+    )
 
 
 def _ledger(session: Session) -> Finding:
