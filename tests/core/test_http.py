@@ -19,7 +19,7 @@ import pytest
 import respx
 import trustme
 
-from ai302_core import _bodies, _clock, _http
+from ai302_core import _bodies, _carriers, _clock
 from ai302_core._accounts import Timeouts
 from ai302_core._http import Transport
 from ai302_core._steps import Call, Reply, Stream
@@ -111,7 +111,7 @@ class Looking(Transport):
 
 @pytest.fixture(params=["httpx", "aiohttp"])
 def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Transport]:
-    monkeypatch.setattr(_http, "poll_driver", lambda: request.param)
+    monkeypatch.setattr(_carriers, "of_looks", lambda: request.param)
     made = Looking(Timeouts(connect=2, submit=2, poll=2, download=1))
     yield made
     made.close()

@@ -48,7 +48,7 @@ class Account:
     timeouts: Timeouts = field(default_factory=Timeouts)
     limits: Limits = field(default_factory=Limits)
     interval: float = 2.0
-    slowest: float = 10.0
+    slowest: float = 60.0
     sandbox: bool = False
 
     def operation(self, name: str) -> Operation | None:

@@ -203,7 +203,7 @@ class Connection:
             timeouts=Timeouts(**vars(chosen.timeouts)),
             limits=limits,
             interval=0.25 if settings.sandbox and chosen.poll.initial is None else chosen.poll.initial or 2.0,
-            slowest=chosen.poll.maximum or 10.0,
+            slowest=chosen.poll.maximum or 60.0,
             sandbox=settings.sandbox is not None,
         )
 

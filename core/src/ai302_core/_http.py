@@ -7,19 +7,16 @@ import errno
 import http.cookiejar
 import os
 import ssl
-import sys
 import threading
-import urllib.request
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
 
-from . import _addresses, _bodies, _diagnosis, _exchange
+from . import _addresses, _bodies, _carriers, _diagnosis, _exchange
 from ._accounts import Timeouts
 from ._clock import ELAPSED
 from ._steps import Call, Reply, Stream, Streamed
@@ -28,10 +25,7 @@ from .errors import TransportError
 if TYPE_CHECKING:
     from ._fast import FastClient
 
-if "sniffio" not in sys.modules and find_spec("sniffio") is None:
-    # httpcore asks for it several times a request; a module known to be absent costs no search of every folder.
-    sys.modules["sniffio"] = None  # type: ignore[assignment]
-
+_carriers.spare_searches()
 _FRESH = 0.5  # seconds: an idle connection older than this may be dead, and a paid request must not find out
 
 
@@ -231,13 +225,8 @@ class _OnLoop:
     keeper: AsyncGenerator[None, None]
 
 
-def poll_driver() -> str:
-    """What sends the looks of many jobs: "aiohttp" where it is installed and no proxy is in the way, else "httpx"."""
-    return "aiohttp" if find_spec("aiohttp") is not None and not urllib.request.getproxies() else "httpx"
-
-
 def _fast_client(context: ssl.SSLContext) -> FastClient | None:
-    if poll_driver() == "httpx":
+    if _carriers.of_looks() == "httpx":
         return None
     from ._fast import FastClient
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 GRACE = 30.0
 """How long "no such task" is believed to be a delay (wire/midjourney.md 7.4 and 11.1, 2026-11-21)."""
@@ -19,6 +21,14 @@ def backoff(attempt: int, retry_after: float | None = None, *, first: float = 1.
     return float(min(ceiling, first * 2 ** min(attempt - 1, 16)))
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """Ages from `start` on, and the seconds between looks there; infinite: nobody is done before the next stretch."""
+
+    start: float
+    pace: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
     """When a job is looked at.
@@ -28,6 +38,7 @@ class Schedule:
     interval  seconds between looks until then
     maximum   seconds between looks at most
     watched   somebody watches the progress: looks start at once
+    learned   the paces that history suggests, by age; empty while there is none
     """
 
     fastest: float
@@ -35,14 +46,51 @@ class Schedule:
     interval: float
     maximum: float
     watched: bool = False
+    learned: tuple[Stretch, ...] = ()
 
     def wait(self, age: float, looked: bool) -> float:
         """Seconds until the next look, `age` seconds after the submit."""
+        if self.learned and not self.watched:
+            return self._learned(age, looked)
         if not looked:
             due = self.interval if self.watched else max(self.interval, self.fastest)
             return max(0.0, min(due - age, self.maximum if self.watched else due))
         late = max(0.0, age - self.usual)
         return min(self.maximum, self.interval + late / 20)
+
+    def _learned(self, age: float, looked: bool) -> float:
+        """Until the stretches passed add up to one look."""
+        left, at = 1.0, age
+        for stretch, following in zip(self.learned, (*self.learned[1:], None), strict=True):
+            end = following.start if following is not None else math.inf
+            if end <= at:
+                continue
+            share = (end - at) / stretch.pace
+            if share >= left:
+                at += left * stretch.pace
+                break
+            left, at = left - share, end
+        return min(at - age, self.maximum) if looked else at - age
+
+
+_CUTS = (0.0, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.96, 0.98, 0.99, 1.0)
+
+
+def _paces(history: Sequence[float], interval: float) -> tuple[Stretch, ...]:
+    """Looks as dense as the square root of how likely a job is done in the next moment.
+
+    That density is the cheapest one for a given lateness, when looks are many (Keller 1974, on inspecting what may have
+    failed). `interval` is the pace at the mean likelihood between the tenth and the ninetieth percentile.
+    """
+    last = len(history) - 1
+    places = [history[round(cut * last)] for cut in _CUTS]
+    usual = math.log(9) / max(history[round(0.9 * last)] - history[round(0.1 * last)], 0.001)
+    stretches = [Stretch(0.0, math.inf)]
+    for (low, start), (high, end) in pairwise(zip(_CUTS, places, strict=True)):
+        if end - start > 0.001:
+            likely = math.log((1 - low) / (1 - (high if high < 1 else (1 + low) / 2))) / (end - start)
+            stretches.append(Stretch(start, interval * math.sqrt(usual / likely)))
+    return tuple(stretches) if len(stretches) > 1 else ()
 
 
 def schedule(
@@ -50,9 +98,12 @@ def schedule(
 ) -> Schedule:
     """The schedule for a job, from the record's numbers or, from ten jobs on, from the ledger's sorted seconds."""
     fastest, most = usual
+    learned: tuple[Stretch, ...] = ()
     if len(history) >= 10:
         fastest, most = history[len(history) // 10], history[len(history) * 9 // 10]
-    return Schedule(fastest=fastest, usual=most, interval=interval, maximum=max(interval, maximum), watched=watched)
+        learned = _paces(history, interval)
+    return Schedule(fastest=fastest, usual=most, interval=interval, maximum=max(interval, maximum), watched=watched,
+                    learned=learned)  # fmt: skip
 
 
 def remaining(history: Sequence[float], age: float) -> float | None:

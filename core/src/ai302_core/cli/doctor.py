@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from ai302_core import _clock, _costs, _reading, registry
+from ai302_core import _carriers, _clock, _costs, _reading, registry
 from ai302_core._steps import Call, Reply
 from ai302_core.errors import Ai302Error, ConfigError, PluginError
 from ai302_core.jobs import Status
@@ -124,9 +124,7 @@ def _usual(session: Session) -> list[str]:
 
 def _here() -> Finding:
     lines = [f"ai302-core {VERSION}, Python {platform.python_version()}, {platform.system()}"]
-    from ai302_core._http import poll_driver
-
-    looks = poll_driver()
+    looks = _carriers.of_looks()
     lines.append(f"Many jobs are looked at by {looks}{'' if looks != 'httpx' else ' (extra [fast]: aiohttp)'}.")
     if os.environ.get("GEN302_SANDBOX"):
         lines.append("GEN302_SANDBOX is set: every provider is the sandbox, nothing costs money.")

@@ -1,0 +1,18 @@
+"""Which library carries a request: a look by aiohttp where it is installed, everything else by httpx."""
+
+from __future__ import annotations
+
+import sys
+import urllib.request
+from importlib.util import find_spec
+
+
+def of_looks() -> str:
+    """What sends the looks of many jobs: "aiohttp" where it is installed and no proxy is in the way, else "httpx"."""
+    return "aiohttp" if find_spec("aiohttp") is not None and not urllib.request.getproxies() else "httpx"
+
+
+def spare_searches() -> None:
+    """httpcore asks for sniffio several times a request; known to be absent, it is not sought in every folder again."""
+    if "sniffio" not in sys.modules and find_spec("sniffio") is None:
+        sys.modules["sniffio"] = None  # type: ignore[assignment]
