@@ -26,7 +26,7 @@ test: $(VENV)/.tools  ## all checks: lint, format, types, tests with coverage, b
 	@echo "· built wheels in fresh environments, sources absent"
 	@$(BIN)/python -m pytest -q -m wheels tests/dists
 
-bench: $(VENV)/.tools  ## what it costs, measured here: one table of ratios, a few minutes
+bench: $(VENV)/.bench  ## what it costs, measured here: one table of ratios, a few minutes
 	@$(BIN)/python -m benchmarks
 
 test-browser: $(VENV)/.tools  ## the gallery in a real browser, the command in a real terminal (installs Debian's packages)
@@ -42,8 +42,14 @@ test-browser: $(VENV)/.tools  ## the gallery in a real browser, the command in a
 	@SCREENSHOT=$(CURDIR)/$(VENV)/gallery.png timeout 600 $(BIN)/python -m pytest -q -m browser tests/browser
 	@echo "  what the gallery looked like: $(VENV)/gallery.png"
 
+<<<<<<< HEAD
 vendor: $(VENV)/.tools  ## 302.AI's own published clients, installed over the network, against the sandbox
 	@$(BIN)/python -m pytest -q -m vendor tests/e2e/test_vendor_clients.py
+=======
+$(VENV)/.bench: $(VENV)/.tools requirements/bench.txt
+	$(call pip,-r requirements/bench.txt)
+	@touch $@
+>>>>>>> 92ae34c (make bench installs what the programs need)
 
 clean:  ## remove everything that was set up or produced here
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov gen302-demo

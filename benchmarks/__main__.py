@@ -8,7 +8,7 @@ import sys
 
 from .measuring import HEADER, ROOT, Row, machine
 
-PROGRAMS = ("starting", "cycle", "crowd", "polling")
+PROGRAMS = ("starting", "cycle", "durability", "crowd", "polling", "downloads")
 
 
 def main(names: list[str]) -> int:

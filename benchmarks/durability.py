@@ -1,4 +1,4 @@
-"""What the ledger adds to a submit: an intent and a receipt, beside two bare durable SQLite commits of the same size."""
+"""What the ledger adds to a submit, beside two bare durable commits; how long a million rows let one wait."""
 
 from __future__ import annotations
 
