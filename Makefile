@@ -42,14 +42,12 @@ test-browser: $(VENV)/.tools  ## the gallery in a real browser, the command in a
 	@SCREENSHOT=$(CURDIR)/$(VENV)/gallery.png timeout 600 $(BIN)/python -m pytest -q -m browser tests/browser
 	@echo "  what the gallery looked like: $(VENV)/gallery.png"
 
-<<<<<<< HEAD
 vendor: $(VENV)/.tools  ## 302.AI's own published clients, installed over the network, against the sandbox
 	@$(BIN)/python -m pytest -q -m vendor tests/e2e/test_vendor_clients.py
-=======
+
 $(VENV)/.bench: $(VENV)/.tools requirements/bench.txt
 	$(call pip,-r requirements/bench.txt)
 	@touch $@
->>>>>>> 92ae34c (make bench installs what the programs need)
 
 clean:  ## remove everything that was set up or produced here
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov gen302-demo
