@@ -127,7 +127,9 @@ def _changed(request: Request, name: str) -> Iterator[tuple[Request, Any]]:
     elif name in _VALUES:
         values = _VALUES[name]
     else:
-        values = (not old,) if isinstance(old, bool) else _GUESSES
+        said = str(type(request).__dataclass_fields__[name].type)
+        fitting = tuple(value for value in _GUESSES if type(value).__name__ in said)
+        values = (not old,) if isinstance(old, bool) else fitting or _GUESSES
     for value in values:
         if value == old:
             continue
