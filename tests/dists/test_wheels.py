@@ -213,3 +213,44 @@ def test_the_vendors_packages_work_beside_ours(family: Place) -> None:
         assert re.search(r"\d+\.\d+\.\d+", family(command, "--version").stdout)
         assert "image" in family(command, "--help").stdout
     assert family.python("import ai302, ai302_core; print(ai302.__name__, ai302_core.__name__)") == "ai302 ai302_core"
+
+
+def test_a_stranger_makes_a_family_from_the_docs_alone(family: Place, wheels: dict[str, Path], tmp_path: Path) -> None:
+    """Generated in an empty folder, edited as docs/plugins.md says, built, installed, listed, checked, and sold."""
+    family.install(f"{CORE['name']}[testing] @ {wheels[CORE['name']].as_uri()}")
+    family("gen302", "plugins", "new", "hunyuan_video")
+    folder = family.work / "ai302-hunyuan-video"
+    shown = re.findall(
+        r"`(src/ai302_hunyuan_video/[\w./-]+)`:\n\n```\w+\n(.*?)^```$",
+        (ROOT / "docs/plugins.md").read_text("utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )
+    assert len(shown) == 4
+    for old in (folder / "src/ai302_hunyuan_video/samples").glob("*.json"):
+        old.unlink()
+    for path, text in shown:
+        (folder / path).write_text(text, "utf-8")
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, folder, cwd=tmp_path)
+    (wheel,) = tmp_path.glob("ai302_hunyuan_video-*.whl")
+    family.install("--no-deps", wheel)
+    listed = [json.loads(line) for line in family("gen302", "plugins", "--json").stdout.splitlines()]
+    assert {entry["name"]: entry["ok"] for entry in listed}["hunyuan_video"] is True
+    told = json.loads(family("gen302", "plugins", "check", "hunyuan_video", "--json").stdout)
+    assert (told["ok"], told["findings"]) == (True, [])
+    own = family("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", folder / "tests")
+    assert " passed" in own.stdout
+    buying = [
+        str(family.environment / "bin/gen302"),
+        "run",
+        "-p",
+        "hunyuan_video",
+        "a paper boat",
+        "-o",
+        "clips",
+        "--json",
+    ]
+    sold = family("gen302", "sandbox", "--", *buying, "-o", "clips")
+    outcome = json.loads(sold.stdout.splitlines()[-1])
+    assert outcome["exit"] == 0
+    (clip,) = (path for path in (family.work / "clips").iterdir() if path.suffix == ".mp4")
+    assert b"ftyp" in clip.read_bytes()[:12]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from email.parser import BytesParser
+from email.policy import default
 from typing import Any
 
 from ai302_core.errors import JobTimeout
@@ -155,9 +157,26 @@ def _same(sample: Sample, number: int, exchange: Exchange, seen: Seen) -> None:
     assert dict(seen.query) == dict(exchange.query), (
         f"{where} has the query {dict(seen.query)}, the sample {dict(exchange.query)}"
     )
-    if exchange.form is None:
+    if exchange.form is not None:
+        sent = _parts(seen)
+        missing = {name: value for name, value in exchange.form.items() if sent.get(name) != str(value)}
+        assert not missing, f"{where} has the form fields {sorted(sent)}; the sample has {missing}"
+    else:
         body = None if seen.body in (b"", None) else seen.body
         assert body == exchange.body, f"{where} has the body {body!r}, the sample {exchange.body!r}"
+
+
+def _parts(seen: Seen) -> dict[str, str]:
+    """The texts of a multipart body, by their names."""
+    body = seen.body if isinstance(seen.body, bytes) else b""
+    head = f"content-type: {seen.headers.get('content-type', '')}\r\n\r\n".encode()
+    found = BytesParser(policy=default).parsebytes(head + body)
+    texts: dict[str, str] = {}
+    for part in found.iter_parts():
+        content = part.get_payload(decode=True)
+        if isinstance(content, bytes):
+            texts[str(part.get_param("name", header="content-disposition"))] = content.decode("utf-8", "replace")
+    return texts
 
 
 def _shown(asset: Mapping[str, Any]) -> dict[str, Any]:
