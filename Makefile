@@ -6,7 +6,7 @@ FAMILIES := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-browser vendor bench clean
+.PHONY: help demo test test-browser vendor bench docs clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -48,6 +48,9 @@ vendor: $(VENV)/.tools  ## 302.AI's own published clients, installed over the ne
 $(VENV)/.bench: $(VENV)/.tools requirements/bench.txt
 	$(call pip,-r requirements/bench.txt)
 	@touch $@
+
+docs: $(VENV)/.installed  ## write docs/command.md anew, from the help of every verb
+	@$(BIN)/python docs/reference.py
 
 clean:  ## remove everything that was set up or produced here
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov gen302-demo

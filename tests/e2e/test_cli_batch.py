@@ -161,6 +161,16 @@ def test_no_balance_stops_the_rest(monkeypatch: pytest.MonkeyPatch, batch: Any) 
     assert told["not_begun"] > 40
 
 
+def test_what_an_earlier_run_left_unconfirmed_does_not_stop_this_one(sandbox: RunningSandbox, batch: Any) -> None:
+    write("p.csv", "prompt", *(f"study {n}" for n in range(10)))
+    sandbox.fault("submit", "drop", times=8)
+    assert batch("p.csv", expect=8)[1]["unconfirmed"] == 8
+    write("p.csv", "prompt", *(f"study {n}" for n in range(20)))
+    _, told = batch("p.csv", expect=8)
+    assert (told["unconfirmed"], told["done"], told["not_begun"]) == (8, 12, 0)
+    assert sandbox.paid == 20
+
+
 def test_every_row_is_looked_at_before_the_first_is_sent(sandbox: RunningSandbox, batch: Any) -> None:
     write("bad.csv", "prompt,seed,ar,image", "one,1,3:2,", "two,x,3:2,", "three,3,wide,", ",4,3:2,", "five,5,,gone.png")
     _, told = batch("bad.csv", expect=2)
