@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from . import _paths
 from ._files.media import data_content
 from ._files.sniffing import HEAD, pixels, sniff
 from ._steps import Picture, Reply
@@ -114,7 +115,7 @@ def _without(value: Any, files: dict[str, Picture]) -> Any:
 def _within(text: str, files: dict[str, Picture]) -> Any:
     """JSON inside a string: opened only where a file is in it."""
     try:
-        document = json.loads(text)
+        document = _paths.loads(text)
     except ValueError:
         return text
     slim = _without(document, files)

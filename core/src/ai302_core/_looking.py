@@ -23,6 +23,8 @@ from .family import Operation
 from .jobs import Job, Notice, Result, Status
 
 OnUpdate = Callable[[Job], object]
+_ALIKE = 5  # warnings of one kind: a service may say another unknown word at every look
+_BUTTONS = 200  # actions a job may offer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,13 +174,13 @@ def read(
         if not fetched and not Result(job=job, assets=files).deliverables:
             _warn_once(warnings, "no_file", f"{account.name} reports success without a file so far; waiting on.")
             found = Status.RUNNING
-    reason = _paths.first_scalar(document, operation.failure) or ""
+    reason = _paths.said(document, operation.failure)
     times = operation.times
     percent = _reading.progress(document, operation.progress)
     actions = job.actions
     if operation.actions and found in (Status.SUCCEEDED, Status.INPUT_REQUIRED):
         offered = _planning.guarded(account, "actions", operation.actions, document, paid=job)
-        actions = tuple(entry for entry in offered if entry.operation not in account.gateway.lacks)
+        actions = tuple(entry for entry in offered if entry.operation not in account.gateway.lacks)[:_BUTTONS]
     waiting = next((entry.needs for entry in actions if entry.name == "continue"), ())
     return replace(
         job,
@@ -200,7 +202,8 @@ def read(
 
 
 def _warn_once(warnings: list[Notice], code: str, text: str) -> None:
-    if all(notice.message != text for notice in warnings):
+    alike = [notice.message for notice in warnings if notice.code == code]
+    if text not in alike and len(alike) < _ALIKE:
         warnings.append(Notice(code=code, message=text))
 
 

@@ -8,6 +8,10 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
+DEEPEST = 100
+"""Levels a service's JSON may have: every reader of it recurses, and no honest reply needs a fifth of them."""
+
+_SAID = 1000  # characters of a service's own words that anybody is shown
 _PART = re.compile(r"([^.\[\]]+)|\[(\d*)\]")
 
 
@@ -23,11 +27,29 @@ def _parts(path: str) -> tuple[str | int | None, ...]:
     return tuple(parts)
 
 
+def loads(text: str | bytes) -> Any:
+    """JSON as data, numbers that are none as null. Raises ValueError for anything else, and beyond DEEPEST levels."""
+    try:
+        document = json.loads(text, parse_constant=lambda _: None)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    told = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    if told.count(b"[") + told.count(b"{") <= DEEPEST:
+        return document
+    level = [document]
+    for _ in range(DEEPEST):
+        inner = (value.values() if isinstance(value, dict) else value for value in level)
+        level = [entry for entries in inner for entry in entries if isinstance(entry, (dict, list))]
+        if not level:
+            return document
+    raise ValueError("nested too deeply")
+
+
 def _opened(value: Any) -> Any:
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
+            return loads(value)
+        except ValueError:
             return value
     return value
 
@@ -83,6 +105,12 @@ def first_scalar(document: Any, paths: Iterable[str]) -> str | None:
             if text is not None:
                 return text
     return None
+
+
+def said(document: Any, paths: Iterable[str]) -> str:
+    """A service's own words, no more of them than anybody reads; "" without any."""
+    text = first_scalar(document, paths) or ""
+    return text if len(text) <= _SAID else f"{text[:_SAID]}…"
 
 
 def fits(template: str, path: str) -> bool:

@@ -43,6 +43,9 @@ _BY_KIND: dict[str, type[ApiError]] = {
     "unclear": ServerError,
 }
 _BY_STATUS = {401: "auth", 402: "balance", 403: "auth", 404: "missing", 405: "unsupported", 410: "missing", 429: "busy"}
+_CODE = 100  # characters a code or a status word may have; the rest of a longer one says nothing
+_FILES = 1000  # files a job may have, and _REQUESTS requests it may have been billed under, of _ID characters each
+_REQUESTS, _ID = 100, 200
 _HINTS = {
     "auth": "Check the key and what it may do; `gen302 doctor` looks without paying.",
     "balance": "Top up the account or raise the key's quota, then run the same command again.",
@@ -87,7 +90,7 @@ def refusal(reply: Reply, envelopes: Iterable[Refused], now: datetime) -> Refusa
         code = _paths.first_scalar(document, envelope.at)
         if code is None or code in {str(entry) for entry in envelope.accepted}:
             continue
-        message = _paths.first_scalar(document, envelope.message) or ""
+        message = _paths.said(document, envelope.message)
         kinds = {str(key): kind for key, kind in envelope.kinds.items()}
         if code not in kinds and not envelope.others:
             continue
@@ -108,7 +111,7 @@ def refusal(reply: Reply, envelopes: Iterable[Refused], now: datetime) -> Refusa
     kind, code, message = found
     return Refusal(
         kind=kind,
-        code=code,
+        code=code[:_CODE],
         known=known,
         message=message.strip(),
         status=reply.status,
@@ -162,7 +165,8 @@ def likely_cause(reply: Reply) -> str:
 
 def request_id(reply: Reply) -> str | None:
     """302.AI's name of the billed request (wire/302ai.md 1.2, 2026-11-21), or None."""
-    return _paths.scalar(reply.headers.get("request-id") or reply.headers.get("x-request-id"))
+    named = _paths.scalar(reply.headers.get("request-id") or reply.headers.get("x-request-id"))
+    return named if named is None or len(named) <= _ID else None
 
 
 def cost_request_ids(document: Any, dashboard: Dashboard | None) -> tuple[str, ...]:
@@ -171,7 +175,7 @@ def cost_request_ids(document: Any, dashboard: Dashboard | None) -> tuple[str, .
         listed = [_paths.scalar(value) for value in _paths.values(document, f"{path}[]")]
         texts = listed or [_paths.scalar(value) for value in _paths.values(document, path)]
         found = [part.strip() for text in texts if text for part in text.split(",") if part.strip()]
-        if found:
+        if found and len(found) <= _REQUESTS and max(map(len, found)) <= _ID:
             return tuple(dict.fromkeys(found))
     return ()
 
@@ -180,7 +184,7 @@ def money(document: Any, paths: Iterable[str], unit: str) -> Money | None:
     """An amount, as number or text; None for anything else: unknown is never 0."""
     text = _paths.first_scalar(document, paths)
     try:
-        amount = Decimal(text or "")
+        amount = Decimal(text if text and len(text) < 50 else "")
     except InvalidOperation:
         return None
     return Money(amount, unit) if amount.is_finite() and abs(amount) < 10**12 else None
@@ -214,8 +218,8 @@ def state(document: Any, status: int, rows: Sequence[States]) -> tuple[Status | 
         for name in _STATES:
             patterns = getattr(row, name)
             if any(fnmatch.fnmatchcase(word.casefold(), pattern.casefold()) for pattern in patterns):
-                return Status(name), word
-        unknown = unknown or word
+                return Status(name), word[:_CODE]
+        unknown = unknown or word[:_CODE]
     return None, unknown
 
 
@@ -271,12 +275,12 @@ def _found(document: Any, rule: AssetAt, base_url: str, files: Mapping[str, Pict
         texts = [value.strip() for value in _paths.values(document, path) if isinstance(value, str) and value.strip()]
         if rule.kind == "text":
             if texts:
-                return texts
+                return texts[:_FILES]
             continue
         given = (text if text in files else _links.split(text) and _links.own_host(text, base_url) for text in texts)
         links = [link for link in given if isinstance(link, str)]
         if links:
-            return links
+            return links[:_FILES]
     return []
 
 

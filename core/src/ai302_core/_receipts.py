@@ -14,6 +14,9 @@ from .errors import Ai302Error, JobUnconfirmed, RateLimitError, ReplyError, Tran
 from .family import Operation
 from .jobs import Job, Status
 
+_ID = 1000
+"""Characters a task's name may have; no address takes a longer one."""
+
 
 def before(job: Job, why: str, now: datetime | None) -> Job:
     """The job as if the paid call had not been made: refused, or waiting for its answer again."""
@@ -62,7 +65,7 @@ def decide(account: Account, made: Plan, job: Job, answer: Reply | TransportErro
     said = _reading.refusal(answer, (*account.gateway.refused, *operation.refused), now)
     named = _paths.first_scalar(answer.document, operation.job_id)
     if said is not None and not said.known and 200 <= answer.status < 300 and named is not None:
-        return unclear(job, f"code {said.code} is not known to us, and it names {named!r}.", now, answer)
+        return unclear(job, f"code {said.code} is not known to us, and it names {named[:100]!r}.", now, answer)
     if said is not None:
         return _refused(account, job, said, answer, now)
     if answer.status == 429:
@@ -89,7 +92,8 @@ def _accepted(account: Account, made: Plan, job: Job, answer: Reply, now: dateti
     files, contents = carried.named(job.id, found)
     status, _ = _reading.state(document, answer.status, operation.states)
     done = bool(files) and (status is Status.SUCCEEDED or operation.poll is None or bool(_inline.whole(carried)))
-    remote_id = _paths.first_scalar(document, operation.job_id) or job.remote_id
+    named = _paths.first_scalar(document, operation.job_id)
+    remote_id = named if named is not None and len(named) <= _ID else job.remote_id
     if status is Status.FAILED and not done and (operation.poll is None or remote_id is None):
         return Receipt(job=_failed(operation, job, answer, now), reply=answer.body)
     if not done and remote_id is None:
@@ -119,7 +123,7 @@ def _failed(operation: Operation, job: Job, answer: Reply, now: datetime) -> Job
     return replace(
         job,
         status=Status.FAILED,
-        message=_paths.first_scalar(answer.document, operation.failure) or "",
+        message=_paths.said(answer.document, operation.failure),
         code=_reading.state(answer.document, answer.status, operation.states)[1],
         request_id=_reading.request_id(answer),
         billed="unknown",

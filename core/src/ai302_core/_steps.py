@@ -7,7 +7,6 @@ a failed step raises inside the flow.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast
 
+from . import _paths
 from .errors import Ai302Error, LedgerError, TransportError
 
 if TYPE_CHECKING:
@@ -66,10 +66,10 @@ class Reply:
 
     @cached_property
     def document(self) -> Any:
-        """The body as JSON; None when it is empty or no JSON."""
+        """The body as JSON; None when it is empty, no JSON, or nested beyond reason."""
         try:
-            return json.loads(self.body, parse_constant=lambda _: None) if self.body.strip() else None
-        except (ValueError, RecursionError):
+            return _paths.loads(self.body) if self.body.strip() else None
+        except ValueError:
             return None
 
     @property

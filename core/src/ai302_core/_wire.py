@@ -91,7 +91,7 @@ def call(
     parameters = {name: _fill(account, value, route, job_id, encode=False) for name, value in endpoint.query.items()}
     parameters.update({name: _text(value) for name, value in (query or {}).items()})
     path = _fill(account, endpoint.path, route, job_id, encode=True)
-    url = f"{account.base_url}{path}" + (f"?{urlencode(parameters)}" if parameters else "")
+    url = f"{account.base_url}{path}" + (f"?{urlencode(parameters, errors='backslashreplace')}" if parameters else "")
     sent = document if document is not None else endpoint.json
     content, shown = None, None
     headers = {"accept": "application/json", **{name.lower(): value for name, value in endpoint.headers.items()}}
