@@ -144,7 +144,7 @@ class Play:
 def play(
     family: Family, sample: Sample, verb: str, hostile: Mapping[int, Answer], always: Answer | None = None
 ) -> Play:
-    """Buy, do the verb, follow to the end, judge. Raises AssertionError for a broken promise, and all but Ai302Error."""
+    """Buy, do the verb, follow to the end, judge. Raises AssertionError for a broken promise, and what is not ours."""
     began = time.process_time()
     with ExitStack() as held:
         stand = held.enter_context(Stand(family))
