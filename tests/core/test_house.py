@@ -27,8 +27,8 @@ FLOORS = {
     DECISIONS: """
         _errands
         _accounts _inline _reading _rules _multipart _wire _giving _planning _additions _uploading _receipts
-        _trouble _looking _costs _submitting _routing _acting _several _asking _outcomes _following _flows downloads
-        _tables _batches
+        _trouble _looking _costs _submitting _routing _acting _several _asking _reconciling _outcomes _following
+        _flows downloads _tables _batches
     """,
     PERFORMERS: """
         _clock _bells _bodies _turns _http _addresses _diagnosis _drivers config _config registry _plugins _sqlite

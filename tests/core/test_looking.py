@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from ai302_core import _acting, _flows, _looking, _outcomes, _submitting
+from ai302_core import _acting, _flows, _looking, _outcomes, _reconciling, _submitting
 from ai302_core._submitting import Order
 from ai302_core.errors import (
     AuthenticationError,
@@ -20,8 +21,10 @@ from ai302_core.errors import (
     KeyConflict,
     NotFoundError,
     ParameterError,
+    ReplyError,
     TransportError,
 )
+from ai302_core.family import Lookup, Question, get
 from ai302_core.jobs import Job, Status
 from ai302_core.requests import ImageRequest
 
@@ -282,7 +285,7 @@ def test_reconcile_settles_only_what_is_unconfirmed(account: Any, hand: Any, rep
 
     def reconcile(job: Job, **how: Any) -> Any:
         how = {"remote_id": None, "resubmit": False, "abandon": False, **how}
-        return fed.run(_flows.reconcile(account, job, **how))
+        return fed.run(_reconciling.reconcile(account, job, **how))
 
     fed.answers[:] = [reply(b"", 404)]
     with pytest.raises(NotFoundError):
@@ -299,6 +302,43 @@ def test_reconcile_settles_only_what_is_unconfirmed(account: Any, hand: Any, rep
     anew = reconcile(caught.value.job, resubmit=True)
     assert (anew.attempt, anew.key, anew.status) == (2, "k2", Status.QUEUED)
     assert ledger.job(caught.value.job.id).status is Status.ABANDONED
+
+
+def test_a_list_that_cannot_be_read_settles_nothing(account: Any, hand: Any, reply: Any, ledger: Any) -> None:
+    finding = Lookup(body="tag", question="tasks", echo="tag", id="id")
+    operations = tuple(replace(entry, lookup=finding) for entry in account.family.operations)
+    family = replace(account.family, operations=operations, questions=(Question("tasks", get("/v1/all"), at="all[]"),))
+    account = replace(account, family=family)
+    fed = hand(RESET)
+    with pytest.raises(JobUnconfirmed) as caught:
+        fed.run(_submitting.submit(account, ImageRequest("x"), Order(key="k")))
+    lost = caught.value.job
+    assert json.loads(fed.paid[0].body)["tag"] == lost.id
+    for resubmit in (False, True):
+        fed.answers[:] = [reply(b"<html>", 502)] * 99
+        with pytest.raises(ReplyError) as trouble:
+            fed.run(_reconciling.reconcile(account, lost, resubmit=resubmit))
+        assert trouble.value.billed == "unknown"
+    assert ledger.job(lost.id).status is Status.UNCONFIRMED
+    hostile: list[Any] = [
+        {"tag": 5, "id": "1"},
+        7,
+        None,
+        {"id": lost.id},
+        {"tag": [lost.id]},
+        {"tag": lost.id, "id": {}},
+    ]
+    answers: list[Any] = [{"all": hostile}, {"all": None}, [], 3]
+    for listed in answers:
+        fed.answers[:] = [reply(listed)]
+        with pytest.raises(JobUnconfirmed):
+            fed.run(_reconciling.reconcile(account, lost))
+    fed.answers[:] = [reply(b"", 404)]  # a server without that address: as where there is no list
+    with pytest.raises(JobUnconfirmed, match="can look a lost submit up"):
+        fed.run(_reconciling.reconcile(account, lost))
+    fed.answers[:] = [reply({"all": [*hostile, {"tag": lost.id, "id": 42}]}), reply(DONE)]
+    found = fed.run(_reconciling.reconcile(account, lost, resubmit=True))
+    assert (found.remote_id, found.status, len(fed.paid)) == ("42", Status.SUCCEEDED, 1)
 
 
 def test_a_foreign_task_is_adopted_once_and_free(account: Any, hand: Any, reply: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ai302_core import _flows, _outcomes, _planning, _submitting
+from ai302_core import _flows, _outcomes, _planning, _reconciling, _submitting
 from ai302_core._submitting import Order
 from ai302_core.errors import (
     AuthenticationError,
@@ -243,8 +243,8 @@ def test_two_reconciles_cannot_both_resubmit(account: Any, hand: Any, reply: Any
     fed = hand(LOST, reply(ACCEPTED))
     with pytest.raises(JobUnconfirmed) as caught:
         fed.run(_submitting.submit(account, CAT, Order()))
-    first = _flows.reconcile(account, caught.value.job, remote_id=None, resubmit=True, abandon=False)
-    second = _flows.reconcile(account, caught.value.job, remote_id=None, resubmit=True, abandon=False)
+    first = _reconciling.reconcile(account, caught.value.job, remote_id=None, resubmit=True, abandon=False)
+    second = _reconciling.reconcile(account, caught.value.job, remote_id=None, resubmit=True, abandon=False)
     step = next(second)  # has looked, and believes the job to be unconfirmed
     stale = fed.perform(step)
     fed.run(first)

@@ -15,7 +15,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from ai302_core import _acting, _asking, _clock, _costs, _flows, _http, _looking, _outcomes, _reading, _submitting
+from ai302_core import (
+    _acting,
+    _asking,
+    _clock,
+    _costs,
+    _flows,
+    _http,
+    _looking,
+    _outcomes,
+    _reading,
+    _reconciling,
+    _submitting,
+)
 from ai302_core._accounts import Account
 from ai302_core._steps import Call, Flow, Reply, Stream, Streamed
 from ai302_core._submitting import Order
@@ -202,7 +214,7 @@ def _acts(stand: Stand, account: Account, sample: Sample, verb: str, played: Pla
             for question in account.family.questions:
                 yield _asking.ask(account, question.name, job)
         case "reconcile" if job.status is Status.UNCONFIRMED:
-            yield _flows.reconcile(account, job, remote_id="x", resubmit=False, abandon=False)
+            yield _reconciling.reconcile(account, job, remote_id="x", resubmit=False, abandon=False)
     yield _flows.settle(account, job, timeout=None, on_update=None)
     job = cast("Job", stand.ledger.job(job.id))
     if verb == "act":

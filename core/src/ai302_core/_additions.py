@@ -1,4 +1,4 @@
-"""What goes into a submit beside its request: the gateway's own members, and the address of a callback. No I/O."""
+"""What goes into a submit beside its request: a gateway's own members, our job's id, a callback's address. No I/O."""
 
 from __future__ import annotations
 
@@ -47,6 +47,9 @@ def added(account: Account, made: Plan, address: str | None, job_id: str) -> Pla
     members = {name: _wire.placed(account, value, made.route) for name, value in account.gateway.members.items()}
     extra = {**{name: value for name, value in members.items() if value != ""}, **request.extra}
     query = dict(request.query)
+    lookup = made.operation.lookup
+    if job_id and lookup is not None and lookup.question not in account.gateway.lacks:
+        extra.setdefault(lookup.body, job_id)  # the caller's own stands: then nothing is looked up
     hook = made.operation.webhook
     if address is not None and hook is not None:
         target, name = (extra, hook.body) if hook.body else (query, hook.query)

@@ -8,15 +8,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from . import _acting, _looking, _planning, _policies, _reading, _submitting, _wire, downloads
+from . import _looking, _planning, _policies, _reading, _wire, downloads
 from ._accounts import Account
 from ._looking import OnUpdate
 from ._steps import Flow, NewId, Now, Record, Send, Sleep
-from ._submitting import Order
 from .errors import (
     Ai302Error,
     ApiError,
-    KeyConflict,
     ParameterError,
 )
 from .jobs import Job, Notice, Status
@@ -124,40 +122,6 @@ def _adopting(account: Account, name: str | None) -> Any:
             field="operation",
         )
     return operation
-
-
-def reconcile(
-    account: Account, job: Job, *, remote_id: str | None, resubmit: bool, abandon: bool, timeout: float = 60.0
-) -> Flow[Job]:
-    """Settle an UNCONFIRMED job by what its caller found out.
-
-    remote_id: it was accepted as this task. abandon: it is given up, whatever it cost. resubmit: it was not accepted;
-    buy it again. Raises ParameterError for a job that is not unconfirmed.
-    """
-    job = yield from _looking.current(job)
-    if job.status is not Status.UNCONFIRMED:
-        raise ParameterError(f"{job.id} is {job.status}, not unconfirmed: there is nothing to reconcile.")
-    if remote_id is not None:
-        found = replace(job, remote_id=remote_id, status=Status.QUEUED, message="", billed="yes")
-        (seen,) = yield from _looking.look(account, [found])
-        if seen.trouble is not None and (seen.trouble.missing or seen.trouble.fatal):
-            raise seen.trouble.error
-        return (yield from Record(lambda ledger: ledger.write(seen.job)))
-    if resubmit and (job.request is None or _acting.action_request(job.request) is not None):
-        raise ParameterError(
-            f"{job.id} is a press of an action; give it up, then press the action again. Nothing was sent.",
-            hint=f"gen302 jobs reconcile {job.id} --abandon",
-        )
-    if not (yield from Record(lambda ledger: ledger.reopen(job.id, Status.UNCONFIRMED))):
-        raise KeyConflict(f"{job.id} is being settled elsewhere. Nothing was sent.", job_id=job.id)
-    now = yield from Now()
-    given_up = replace(job, status=Status.ABANDONED, message="Given up by its caller.", finished_at=now)
-    yield from Record(lambda ledger: ledger.write(given_up))
-    if not resubmit or job.request is None:
-        return given_up
-    save_to = yield from Record(lambda ledger: ledger.destination(job.id))
-    order = Order(key=job.key, again=job.key is not None, timeout=timeout, save_to=save_to)
-    return (yield from _submitting.submit(account, job.request, order))
 
 
 def save(

@@ -166,6 +166,21 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lookup:
+    """How a submit whose answer was lost is found again: it carries our job's id, and a list of tasks echoes it.
+
+    body      member of the submit's body that carries the id
+    question  the family's question that lists tasks; where a gateway lacks it, no id is sent and nothing looked up
+    echo, id  paths of what is echoed, and of the task's own id, in one document of the list
+    """
+
+    body: str
+    question: str
+    echo: str
+    id: str = "id"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Webhook:
     """Where a submit says which address is to be told of its job: a member of the body, or a parameter of the query."""
 

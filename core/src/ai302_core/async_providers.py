@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from . import _acting, _asking, _costs, _flows, _many, _outcomes, _routing, _several, downloads
+from . import _acting, _asking, _costs, _flows, _many, _outcomes, _reconciling, _routing, _several, downloads
 from ._connection import Connection
 from ._looking import OnUpdate
 from ._submitting import Order
@@ -216,7 +216,7 @@ class AsyncProvider:
     ) -> Job:
         """See `Provider.reconcile`."""
         account = await to_thread(self._connection.owning, job)
-        make = partial(_flows.reconcile, account, job, remote_id=remote_id, resubmit=resubmit, abandon=abandon)
+        make = partial(_reconciling.reconcile, account, job, remote_id=remote_id, resubmit=resubmit, abandon=abandon)
         return await self._connection.async_driver(account).pay(make)
 
     async def adopt(self, remote_id: str, operation: str | None = None) -> Job:

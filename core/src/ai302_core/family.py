@@ -29,6 +29,7 @@ from ._vocabulary import (
     Endpoint,
     Field,
     Gateway,
+    Lookup,
     Many,
     Question,
     Refused,
@@ -71,6 +72,7 @@ __all__ = [
     "ImageRequest",
     "Job",
     "Load",
+    "Lookup",
     "Many",
     "Media",
     "MediaRef",
@@ -126,6 +128,7 @@ class Operation:
     missing        HTTP statuses that mean "no such task" on a poll; `missing_texts`: regular expressions over its body
     many           looks at many jobs in one call
     cancel         asks the service to stop
+    lookup         how a submit whose answer was lost is found again; None: it cannot be
     webhook        where its submit takes the address of a callback; None: it makes none
     actions        document -> what the job offers
     prepare        flow before the intent: request -> request
@@ -160,6 +163,7 @@ class Operation:
     missing_texts: tuple[str, ...] = ()
     many: Many | None = None
     cancel: Endpoint | None = None
+    lookup: Lookup | None = None
     webhook: Webhook | None = None
     actions: Callable[[Any], Iterable[Action]] | None = None
     prepare: Callable[[Any], Flow[Any]] | None = None

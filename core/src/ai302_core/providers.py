@@ -17,6 +17,7 @@ from . import (
     _loopthread,
     _many,
     _outcomes,
+    _reconciling,
     _routing,
     _several,
     downloads,
@@ -278,10 +279,12 @@ class Provider:
     ) -> Job:
         """Settle an UNCONFIRMED job: it became the task `remote_id`; or it did not, `resubmit`; or `abandon` it.
 
-        Raises ParameterError unless exactly one is said and the job is unconfirmed.
+        With none of them, and before anything is bought again, the service's own list of tasks is asked for it where
+        the gateway has one: found, it is followed, and nothing is paid. Raises JobUnconfirmed when it is not found or
+        nothing can look it up, ParameterError when more than one is said or the job is not unconfirmed.
         """
         account = self._connection.owning(job)
-        flow = _flows.reconcile(account, job, remote_id=remote_id, resubmit=resubmit, abandon=abandon)
+        flow = _reconciling.reconcile(account, job, remote_id=remote_id, resubmit=resubmit, abandon=abandon)
         return self._connection.driver(account).pay(flow)
 
     def adopt(self, remote_id: str, operation: str | None = None) -> Job:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ai302_core.errors import ParameterError
-from ai302_core.jobs import Job, Status
+from ai302_core.jobs import Job
 from ai302_core.ledger import named
 
-from . import _history, _options, _table, _verdict, gallery
+from . import _history, _options, _table, _verdict, gallery, reconcile
 from ._options import Parser
 from ._progress import now
 from ._session import Session, execute
@@ -83,24 +83,6 @@ def _adopt_parser() -> Parser:
     )
     parser.add_argument("task", metavar="TASK-ID", type=_options.text)
     parser.add_argument("--op", metavar="NAME", type=_options.text, help="the operation that started it")
-    _options.common(parser)
-    return parser
-
-
-def _reconcile_parser() -> Parser:
-    parser = Parser(
-        "jobs reconcile",
-        "Settle an unconfirmed job, whose submit was never answered. Look at the service's own history first.",
-        (
-            "gen302 jobs reconcile k3v9 --found 1320098173412546",
-            "gen302 jobs reconcile k3v9 --abandon",
-        ),
-    )
-    parser.add_argument("job", metavar="JOB", help=_options.JOB)
-    how = parser.add_mutually_exclusive_group(required=True)
-    how.add_argument("--found", metavar="TASK-ID", type=_options.text, help="it was accepted as this task; free")
-    how.add_argument("--resubmit", action="store_true", help="it is not there: buy it again; twice, if it is after all")
-    how.add_argument("--abandon", action="store_true", help="give it up; it may have been billed all the same")
     _options.common(parser)
     return parser
 
@@ -191,30 +173,7 @@ def _resume(session: Session) -> int:
 
 
 def _adopt(session: Session) -> int:
-    return _taken(session, session.provider.adopt(session.options.task, session.options.op))
-
-
-def _reconcile(session: Session) -> int:
-    options = session.options
-    job = session.job = session.provider.job(options.job)
-    with session.pays():
-        after = session.provider.reconcile(
-            job, remote_id=options.found, resubmit=options.resubmit, abandon=options.abandon
-        )
-    return _taken(session, after)
-
-
-def _taken(session: Session, job: Job) -> int:
-    session.job = job
-    code = session.tell(job)
-    session.output.say(f"{job.id} is {job.status}.")
-    if not session.output.as_json:
-        session.output.data(job.id)
-    if not job.status.settled:
-        session.output.say(f"Next: gen302 wait {job.id}")
-    elif job.status is Status.SUCCEEDED:
-        session.output.say(f"Next: gen302 save {job.id}")
-    return code
+    return reconcile.taken(session, session.provider.adopt(session.options.task, session.options.op))
 
 
 _WORK = {
@@ -222,6 +181,6 @@ _WORK = {
     "show": (_show_parser, _show),
     "resume": (_resume_parser, _resume),
     "adopt": (_adopt_parser, _adopt),
-    "reconcile": (_reconcile_parser, _reconcile),
+    "reconcile": (reconcile.parser, reconcile.perform),
     "gallery": (gallery.parser, gallery.write),
 }

@@ -54,6 +54,10 @@ class RecordTests(Terms):
                 _check_refused(envelope, gateway.name)
         for operation in family.operations:
             _check_operation(operation)
+            asked = operation.lookup and operation.lookup.question
+            assert asked is None or asked in {entry.name for entry in family.questions}, (
+                f"{operation.name} is looked up by {asked!r}, which is no question of the family"
+            )
 
     def test_samples_show_every_operation(self) -> None:
         """There is a sample that succeeds for every operation."""

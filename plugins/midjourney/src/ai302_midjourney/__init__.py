@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ai302_core.family import (
     Family,
+    Lookup,
     Many,
     Model,
     Operation,
@@ -112,6 +113,7 @@ def _operation(
         missing_texts=replies.MISSING_TEXTS,
         many=Many(call=post("/{speed}/task/list-by-condition")),
         cancel=post("/{speed}/task/{job_id}/cancel"),
+        lookup=_LOOKUP if name not in _UNFINDABLE else None,
         webhook=Webhook(body="notifyHook") if followed else None,
         actions=actions,
         finish=results.delivered,
@@ -132,6 +134,11 @@ def _filtered(body: Body) -> Body:
     return lambda request: {**body(request), "accountFilter": request.account_filter}
 
 
+# Every submit takes a `state`, and self-hosted servers list it with the task (wire/midjourney.md 2.2, 2.18 and 8.1,
+# 2026-11-21). Not so: an upload makes no task; of a form nobody tells; a button for four jobs changes it; the task of
+# an open window is known.
+_LOOKUP = Lookup(body="state", question="tasks", echo="state")
+_UNFINDABLE = ("upload", "swap-face-video", "imagine-all", "modal")
 _BOTH = ("url", "data")
 _FOUR, _ONE, _WORDS, _MOVING = (10.0, 75.0), (2.0, 60.0), (5.0, 40.0), (40.0, 240.0)
 _EDIT = {"prompt": field("prompt"), "image": field("image")}

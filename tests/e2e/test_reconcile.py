@@ -1,0 +1,124 @@
+"""A submit whose answer was lost is looked up where a server keeps a list, and told of where none does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from ai302_core import ImageRequest, Job, Status
+from ai302_core.cli import main
+from ai302_core.errors import JobUnconfirmed, ParameterError
+
+LAMP = ImageRequest("a lamp")
+OpenShop = Callable[..., Any]
+
+
+def lost(shop: Any, buyer: Any, fault: str, key: str, **options: Any) -> Job:
+    shop.sandbox.fault("submit", fault, **options)
+    with pytest.raises(JobUnconfirmed) as caught:
+        buyer.submit(LAMP, key=key, save_to=shop.folder)
+    job: Job = caught.value.job
+    return job
+
+
+@pytest.mark.parametrize("gateway", ["mjproxy-net", "mjproxy-java"])
+def test_a_self_hosted_server_lists_what_was_lost(open_shop: OpenShop, mode: str, gateway: str) -> None:
+    shop = open_shop(gateway=gateway)
+    buyer = shop.buyer(mode, gateway)
+    buyer.run(LAMP)  # somebody else's, for the list
+    job = lost(shop, buyer, "drop", "accepted")
+    assert shop.sandbox.requests[-1].body["state"] == job.id
+    shop.sandbox.fault("tasks", "html")
+    found = buyer.reconcile(job)
+    assert (found.id, found.billed) == (job.id, "yes")
+    assert found.remote_id in {task["id"] for task in shop.sandbox.jobs}
+    assert len(buyer.run(LAMP, key="accepted", save_to=shop.folder).files) == 4
+    assert shop.sandbox.paid == 2
+
+    never = lost(shop, buyer, "drop-before", "never accepted")
+    with pytest.raises(JobUnconfirmed, match="none of the 2 tasks") as caught:
+        buyer.reconcile(never)
+    assert (caught.value.billed, buyer.job("never accepted").status) == ("unknown", Status.UNCONFIRMED)
+    again = buyer.reconcile(never, resubmit=True)
+    assert (again.attempt, shop.sandbox.paid) == (2, 3)
+
+    believed = lost(shop, buyer, "drop", "believed lost")
+    assert buyer.reconcile(believed, resubmit=True).id == believed.id, "it is there: nothing is bought again"
+    assert shop.sandbox.paid == 4
+
+
+def test_nothing_at_302ai_can_look_it_up_and_it_says_so(shop: Any, mode: str) -> None:
+    buyer = shop.buyer(mode)
+    job = lost(shop, buyer, "drop", "k")
+    sent = len(shop.sandbox.requests)
+    assert "state" not in shop.sandbox.requests[-1].body
+    with pytest.raises(JobUnconfirmed, match="can look a lost submit up"):
+        buyer.reconcile(job)
+    assert (len(shop.sandbox.requests), shop.sandbox.paid) == (sent, 1)
+    with pytest.raises(ParameterError, match="one of"):
+        buyer.reconcile(job, resubmit=True, abandon=True)
+    assert buyer.job("k").status is Status.UNCONFIRMED
+
+
+def test_two_tasks_of_one_submit_are_both_named(open_shop: OpenShop) -> None:
+    """A relay before the server may send a submit on twice; whose second task that is, nobody may have to guess."""
+    shop = open_shop(gateway="mjproxy-net")
+    buyer = shop.buyer(gateway="mjproxy-net")
+    job = lost(shop, buyer, "drop", "k")
+    seen = shop.sandbox.requests[-1]
+    httpx.post(
+        f"{shop.sandbox.url}{seen.path}", json=seen.body, headers={"authorization": shop.sandbox.key}, timeout=10
+    )
+    found = buyer.reconcile(job)
+    (notice,) = [entry for entry in found.warnings if entry.code == "made_twice"]
+    (other,) = {task["id"] for task in shop.sandbox.jobs} - {found.remote_id}
+    assert other in notice.message
+
+    shop.sandbox.fault("submit", "drop")
+    with pytest.raises(JobUnconfirmed) as caught:
+        buyer.submit(ImageRequest("mine", extra={"state": "order-7"}))
+    with pytest.raises(JobUnconfirmed, match="of your own"):
+        buyer.reconcile(caught.value.job)
+
+
+def test_the_command_walks_through_what_is_unconfirmed(
+    open_shop: OpenShop, capsys: pytest.CaptureFixture[str], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = open_shop(gateway="mjproxy-net")
+    buyer = shop.buyer(gateway="mjproxy-net", ledger=None)
+    (tmp_path / "gen302.toml").write_text(
+        f'default = "hero"\n[providers.hero]\nfamily = "midjourney"\n'
+        f'gateway = "mjproxy-net"\nbase_url = "{shop.sandbox.url}"\n',
+        encoding="utf-8",
+    )
+    monkeypatch.chdir(tmp_path)
+
+    def gen302(*words: str) -> tuple[int, str, str]:
+        code = main(list(words))
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    assert gen302("jobs", "reconcile")[0] == 0
+    there, gone = lost(shop, buyer, "drop", "there"), lost(shop, buyer, "drop-before", "gone")
+    code, out, err = gen302("jobs", "reconcile")
+    assert (code, out.split()) == (7, [there.id])
+    assert "Found as task" in err
+    for way in ("--found TASK-ID", "--resubmit", "--abandon"):
+        assert f"gen302 jobs reconcile {gone.id} {way}" in err
+    for meaning in ("nothing more is paid", "paid twice", "may have been billed"):
+        assert meaning in err
+    code, out, _ = gen302("jobs", "reconcile", "--json")
+    (line,) = out.splitlines()
+    assert (code, json.loads(line)["error"]["type"], json.loads(line)["exit"]) == (7, "JobUnconfirmed", 7)
+    assert gen302("jobs", "reconcile", "--abandon")[0] == 2
+    assert buyer.job("gone").status is Status.UNCONFIRMED
+    assert gen302("jobs", "reconcile", gone.id, "--abandon")[0] == 0
+    assert gen302("jobs", "reconcile")[0] == 0
+    believed = lost(shop, buyer, "drop", "believed lost")
+    code, out, err = gen302("jobs", "reconcile", believed.id, "--resubmit")
+    assert (code, out.split(), shop.sandbox.paid) == (0, [believed.id], 2)
+    assert "nothing was sent" in err
