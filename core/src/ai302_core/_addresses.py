@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import socket
 import urllib.request
+from typing import Any
 from urllib.parse import urlsplit
 
 from .errors import DownloadError, TransportError
@@ -37,6 +38,16 @@ def proxied(url: str) -> bool:
     """Whether the environment sends this link through a proxy, which then resolves and connects."""
     parts = urlsplit(url)
     return parts.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(parts.hostname or "")
+
+
+def check_peer(url: str, network: Any) -> None:
+    """Refuse the address really connected to: a name may resolve to another one each time it is asked.
+
+    network  httpcore's stream of the connection, or None
+    """
+    peer = network.get_extra_info("server_addr") if network is not None else None
+    if peer and not proxied(url):
+        refuse_private(str(peer[0]), urlsplit(url).hostname or "")
 
 
 def refuse_private(address: str, host: str) -> None:

@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -70,7 +69,7 @@ class Transport:
             "verify": self._context,
             "follow_redirects": False,
             "cookies": jar,
-            "headers": {"user-agent": _exchange.user_agent()},
+            "headers": {"user-agent": _exchange.user_agent(), "accept-encoding": _bodies.ACCEPTED},
         }
 
     def _made(self, keepalive: float) -> httpx.Client:
@@ -110,16 +109,16 @@ class Transport:
         built = False
         try:
             timeout = self._timeout(call)
-            with self._client(paid=paid) as client:
+            patience = (timeout.read or 0) + self._timeouts.connect
+            with self._client(paid=paid) as client, _bodies.patient(patience) as trace:
                 request = client.build_request(
                     call.method, call.url, headers=_exchange.headers(call), content=call.body, timeout=timeout
                 )
+                request.extensions["trace"] = trace
                 built = True
                 answer = client.send(request, stream=True)
-                # Not counted is how long the way there took: a large file on a slow line is no slow answer.
-                deadline = ELAPSED() + (timeout.read or 0) + self._timeouts.connect
                 try:
-                    body = _bodies.whole(answer.iter_bytes(), deadline)
+                    body = _bodies.whole(answer.iter_raw(), answer.headers, trace.until)
                     return _exchange.reply(call, answer.status_code, answer.headers.items(), body)
                 finally:
                     answer.close()
@@ -139,18 +138,20 @@ class Transport:
         built = False
         try:
             timeout = self._timeout(call)
-            deadline = ELAPSED() + (timeout.read or 0) + self._timeouts.connect
+            # Counted is the way there, too: a place in the pool, the connection, its handshake; a look says little.
+            patience = (timeout.read or 0) + 3 * self._timeouts.connect
             client = clients[index]
             request = client.build_request(
                 call.method, call.url, headers=_exchange.headers(call), content=call.body, timeout=timeout
             )
             built = True
-            answer = await client.send(request, stream=True)
-            try:
-                body = await _bodies.whole_async(answer.aiter_bytes(), deadline)
-                return _exchange.reply(call, answer.status_code, answer.headers.items(), body)
-            finally:
-                await answer.aclose()
+            async with asyncio.timeout(patience):
+                answer = await client.send(request, stream=True)
+                try:
+                    body = await _bodies.whole_async(answer.aiter_raw(), answer.headers, ELAPSED() + patience)
+                    return _exchange.reply(call, answer.status_code, answer.headers.items(), body)
+                finally:
+                    await answer.aclose()
         except _FAILURES as failure:
             problem = _translated(failure, call.url, built)
         finally:
@@ -181,14 +182,16 @@ class Transport:
         problem: Exception
         if not step.private:
             _addresses.check(step.url)
-        timeout = httpx.Timeout(self._timeouts.download, connect=self._timeouts.connect)
+        patience = self._timeouts.download
+        timeout = httpx.Timeout(patience, connect=self._timeouts.connect)
         headers = {**step.headers, "accept-encoding": "identity"}
         try:
             with (
                 self._client(paid=False) as client,
-                client.stream("GET", step.url, headers=headers, timeout=timeout) as answer,
+                _bodies.patient(patience, whole=False) as trace,
+                client.stream("GET", step.url, headers=headers, timeout=timeout, extensions={"trace": trace}) as answer,
             ):
-                return _written(step, answer)
+                return _written(step, answer, patience)
         except _FAILURES as failure:
             if isinstance(failure, OSError) and failure.errno in _DISK:
                 raise
@@ -262,7 +265,7 @@ _KINDS: dict[_diagnosis.Kind, tuple[type[Exception], ...]] = {
     "unreachable": (httpx.ConnectError,),
     "connecting": (httpx.ConnectTimeout, httpx.PoolTimeout),
     "proxy": (httpx.ProxyError,),
-    "silent": (httpx.TimeoutException,),
+    "silent": (httpx.TimeoutException, TimeoutError),
     "too much": (_bodies.TooMuch,),
 }
 
@@ -282,15 +285,17 @@ def _translated(failure: Exception, url: str, built: bool) -> TransportError:
     return _diagnosis.error(next(kinds, "broken" if sent else "address"), failure, url, sent=sent)
 
 
-def _written(step: Stream, answer: httpx.Response) -> Streamed:
+def _written(step: Stream, answer: httpx.Response, patience: float) -> Streamed:
     headers = {name.lower(): value for name, value in answer.headers.items()}
-    _peer_checked(step, answer)
+    if not step.private:
+        _addresses.check_peer(step.url, answer.extensions.get("network_stream"))
+    pace = _bodies.Pace(patience)
     if answer.status_code not in (200, 206):
         head = b""
         with suppress(httpx.HTTPError):
-            for piece in answer.iter_bytes():
+            for piece in answer.iter_raw():  # as it comes: nothing is unpacked that nobody asked for
                 head += piece
-                if len(head) >= 2000:
+                if len(head) >= 2000 or pace.slow(0):
                     break
         return Streamed(answer.status_code, headers, step.path.stat().st_size if step.path.exists() else 0, head[:2000])
     broken = ""
@@ -302,6 +307,9 @@ def _written(step: Stream, answer: httpx.Response) -> Streamed:
                 file.write(piece)
                 if file.tell() > step.limit:
                     broken = f"it is larger than the limit of {step.limit} bytes"
+                elif pace.slow(file.tell()):
+                    broken = "it drips in too slowly"
+                if broken:
                     break
         except (httpx.HTTPError, httpx.StreamError) as failure:
             broken = type(failure).__name__
@@ -309,11 +317,3 @@ def _written(step: Stream, answer: httpx.Response) -> Streamed:
         os.fsync(file.fileno())
         size = file.tell()
     return Streamed(answer.status_code, headers, size, b"", broken)
-
-
-def _peer_checked(step: Stream, answer: httpx.Response) -> None:
-    """The address really connected to: a name may resolve to another one each time it is asked."""
-    network = answer.extensions.get("network_stream")
-    peer = network.get_extra_info("server_addr") if network is not None else None
-    if peer and not step.private and not _addresses.proxied(step.url):
-        _addresses.refuse_private(str(peer[0]), urlsplit(step.url).hostname or "")

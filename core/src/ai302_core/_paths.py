@@ -11,6 +11,9 @@ from typing import Any
 DEEPEST = 100
 """Levels a service's JSON may have: every reader of it recurses, and no honest reply needs a fifth of them."""
 
+WIDEST = 1_000_000
+"""Commas it may have: each costs a hundred times its byte in memory."""
+
 _SAID = 1000  # characters of a service's own words that anybody is shown
 _PART = re.compile(r"([^.\[\]]+)|\[(\d*)\]")
 
@@ -28,12 +31,16 @@ def _parts(path: str) -> tuple[str | int | None, ...]:
 
 
 def loads(text: str | bytes) -> Any:
-    """JSON as data, numbers that are none as null. Raises ValueError for anything else, and beyond DEEPEST levels."""
+    """JSON as data, numbers that are none as null. Raises ValueError for anything else, and beyond DEEPEST levels or
+    WIDEST commas.
+    """
+    told = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    if told.count(b",") > WIDEST:
+        raise ValueError("too many members")
     try:
         document = json.loads(text, parse_constant=lambda _: None)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    told = text.encode("utf-8", "replace") if isinstance(text, str) else text
     if told.count(b"[") + told.count(b"{") <= DEEPEST:
         return document
     level = [document]

@@ -1,0 +1,245 @@
+"""Hostile answers over real sockets: drops, floods, bombs and endless bodies end in time and in little memory."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import itertools
+import socket
+import threading
+import time
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ai302_core import _bodies, _carriers
+from ai302_core._accounts import Timeouts
+from ai302_core._http import Transport
+from ai302_core._steps import Call, Reply, Stream
+from ai302_core.errors import TransportError
+
+Pieces = Callable[[], Iterable[bytes]]
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+MIB = 2**20
+
+
+def slowly(*pieces: bytes) -> Iterator[bytes]:
+    """Each in its own packet, a tenth of a second apart: far within what one read may take."""
+    for piece in pieces:
+        yield piece
+        time.sleep(0.1)
+
+
+class Service:
+    """A service on a socket: whatever is asked, the next of its answers goes out piece by piece, the last for ever."""
+
+    def __init__(self, *answers: Pieces) -> None:
+        self.answers = iter(itertools.chain(answers[:-1], itertools.repeat(answers[-1])))
+        self.asked: list[bytes] = []
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}/x"
+        self._peers: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                peer = self.socket.accept()[0]
+            except OSError:
+                return
+            self._peers.append(peer)
+            threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
+
+    def _serve(self, peer: socket.socket) -> None:
+        heard = b""
+        try:
+            while piece := peer.recv(65536):
+                heard += piece
+                if b"\r\n\r\n{}" not in heard and not (heard[:3] == b"GET" and b"\r\n\r\n" in heard):
+                    continue
+                self.asked.append(heard)
+                heard = b""
+                for piece in next(self.answers)():
+                    peer.sendall(piece)
+        except OSError:
+            return
+
+    def close(self) -> None:
+        for one in (self.socket, *self._peers):
+            one.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Service]]:
+    services: list[Service] = []
+
+    def start(*answers: Pieces) -> Service:
+        services.append(Service(*answers))
+        return services[-1]
+
+    yield start
+    for service in services:
+        service.close()
+
+
+@pytest.fixture(params=["sync", "httpx", "aiohttp"])
+def ask(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[Any]]]:
+    """Asks so many times, one after the other, by each carrier; gives what came of it."""
+    monkeypatch.setattr(_carriers, "of_looks", lambda: request.param)
+    transport = Transport(Timeouts(connect=0.2, submit=0.5, poll=0.5, download=0.5))
+
+    def asked(url: str, times: int = 1) -> list[Any]:
+        call = Call("POST", url, body=b"{}", secret=("authorization", "Bearer sk-sentinel"))
+        outcomes: list[Any] = []
+
+        async def later() -> None:
+            for _ in range(times):
+                try:
+                    outcomes.append(await transport.send_async(call))
+                except TransportError as problem:
+                    outcomes.append(problem)
+            await transport.aclose()
+
+        if request.param != "sync":
+            asyncio.run(later())
+        for _ in range(times if request.param == "sync" else 0):
+            try:
+                outcomes.append(transport.send(call, paid=True))
+            except TransportError as problem:
+                outcomes.append(problem)
+        return outcomes
+
+    yield asked
+    transport.close()
+
+
+def drops() -> Iterable[bytes]:
+    return slowly(b"HTTP/1.1 200 OK\r\n", *(f"x-{number}: 1\r\n".encode() for number in range(80)))
+
+
+def dropping_continues() -> Iterable[bytes]:
+    return slowly(*[b"HTTP/1.1 100 Continue\r\n\r\n"] * 80)
+
+
+def flood_of_continues() -> Iterable[bytes]:
+    return itertools.repeat(b"HTTP/1.1 102 Processing\r\n\r\n" * 100)
+
+
+@pytest.mark.parametrize("answer", [drops, dropping_continues, flood_of_continues])
+def test_headers_that_never_end(serve: Any, ask: Any, answer: Pieces) -> None:
+    """On a connection that has served before, too. What was sent stays sent: it is never taken for not accepted."""
+    service = serve(lambda: [OK], answer)
+    began = time.monotonic()
+    first, second = ask(service.url, 2)
+    assert time.monotonic() - began < 5
+    assert isinstance(first, Reply)
+    assert isinstance(second, TransportError)
+    assert second.sent is True
+    assert len(service.asked) == 2
+
+
+def packed(content: bytes, times: int = 1, **headers: str) -> Pieces:
+    for _ in range(times):
+        content = gzip.compress(content)
+    names = {
+        "content-encoding": ", ".join(["gzip"] * times),
+        **{key.replace("_", "-"): headers[key] for key in headers},
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in names.items())
+    head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(content)}\r\n{lines}\r\n".encode()
+    return lambda: [head + content]
+
+
+def test_a_packed_answer_is_unpacked(serve: Any, ask: Any) -> None:
+    (reply,) = ask(serve(packed(b'{"a": 1}')).url)
+    assert reply.document == {"a": 1}
+    (reply,) = ask(serve(packed(b"{}", 0, content_encoding="Identity")).url)
+    assert reply.document == {}
+    deflated = zlib.compress(b'{"b": 2}').decode("latin-1")
+    head = f"HTTP/1.1 200 OK\r\ncontent-encoding: deflate\r\ncontent-length: {len(deflated)}\r\n\r\n"
+    (reply,) = ask(serve(lambda: [(head + deflated).encode("latin-1")]).url)
+    assert reply.document == {"b": 2}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        packed(bytes(40 * MIB)),
+        packed(bytes(40 * MIB), 2),
+        packed(bytes(40 * MIB), 3),
+        packed(b"\x1f\x8b no gzip at all", 0, content_encoding="gzip"),
+        packed(b"{}", 0, content_encoding="br"),
+        packed(b"{}", 0, content_encoding="zstd, zstd"),
+        lambda: itertools.chain([b"HTTP/1.1 200 OK\r\n\r\n"], itertools.repeat(bytes(MIB), 40)),
+    ],
+    ids=["bomb", "bomb in a bomb", "and once more", "no gzip", "br", "zstd, zstd", "endless"],
+)
+def test_what_fills_the_memory_is_left(serve: Any, ask: Any, answer: Pieces, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_bodies, "MAX_BODY", 2 * MIB)
+    service = serve(answer)
+    tracemalloc.start()
+    try:
+        (problem,) = ask(service.url)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert isinstance(problem, TransportError)
+    assert problem.sent is True
+    assert peak < 20 * MIB, f"{peak} bytes for an answer of which {2 * MIB} are read"
+
+
+@pytest.fixture
+def fetch(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    transport = Transport(Timeouts(connect=0.2, download=0.5))
+    yield lambda url, **more: transport.stream(Stream(url, tmp_path / "part", private=True, **more))
+    transport.close()
+
+
+def test_a_file_of_any_size_takes_no_memory(serve: Any, fetch: Any, tmp_path: Path) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % (64 * MIB)
+    piece = bytes(MIB)
+    service = serve(lambda: itertools.chain([head], itertools.repeat(piece, 64)))
+    tracemalloc.start()
+    try:
+        got = fetch(service.url)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (got.size, got.broken) == (64 * MIB, "")
+    assert peak < 4 * MIB
+
+
+def test_a_file_that_drips_is_broken_off_and_kept_for_the_next_try(serve: Any, fetch: Any, tmp_path: Path) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n"
+    service = serve(lambda: slowly(head, *[b"drop"] * 50))
+    began = time.monotonic()
+    got = fetch(service.url)
+    assert time.monotonic() - began < 4
+    assert "drips" in got.broken
+    assert (tmp_path / "part").read_bytes() == b"drop" * (got.size // 4)
+    assert 0 < got.size < 200
+
+
+@pytest.mark.parametrize("answer", [drops, flood_of_continues])
+def test_a_file_whose_headers_never_end(serve: Any, fetch: Any, answer: Pieces) -> None:
+    with pytest.raises(TransportError):
+        fetch(serve(answer).url)
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_file_that_is_a_bomb_stays_packed(serve: Any, fetch: Any, tmp_path: Path, status: int) -> None:
+    answer = packed(bytes(40 * MIB), 2)
+    service = serve(lambda: [next(iter(answer())).replace(b"200 OK", b"%d X" % status, 1)])
+    tracemalloc.start()
+    try:
+        got = fetch(service.url)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert got.status == status
+    assert max(got.size, len(got.head)) <= 2000
+    assert peak < 4 * MIB
