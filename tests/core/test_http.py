@@ -186,7 +186,7 @@ def test_a_dripping_answer_ends(serve: Any, transport: Transport) -> None:
     server = serve(drip)
     quick = Transport(Timeouts(connect=0.2, submit=0.3))
     started = time.monotonic()
-    with pytest.raises(TransportError, match="drips|in time"):
+    with pytest.raises(TransportError, match=r"drips|in time"):
         quick.send(post(server.url))
     assert time.monotonic() - started < 2
     quick.close()
