@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ai302_core._bells import Bells
 from ai302_core._many import Crowd
 
 
@@ -24,7 +25,7 @@ class Waiting:
 @pytest.mark.parametrize("turns", range(6))
 def test_a_wake_and_a_close_in_one_moment_end_the_following(turns: int) -> None:
     async def closed() -> bool:
-        crowd = Crowd(SimpleNamespace(), None)  # type: ignore[arg-type]  # it asks its connection nothing here
+        crowd = Crowd(SimpleNamespace(bells=Bells()), None)  # type: ignore[arg-type]  # nothing else is asked of it
         crowd._agenda = Waiting()  # type: ignore[assignment]
         following = asyncio.create_task(crowd._follow())
         for _ in range(3):

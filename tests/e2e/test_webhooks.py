@@ -112,6 +112,22 @@ def test_on_one_event_loop(open_shop: Callable[..., Any]) -> None:
     assert seconds < 15
 
 
+def test_a_callback_wakes_many_and_those_resumed(
+    open_shop: Callable[..., Any], listening: Callable[[Any], str], mode: str
+) -> None:
+    shop = open_shop(speed=30.0)
+    left, buyer = shop.buyer(), shop.buyer(mode, provider=SLOW)
+    hooks = Receiver(buyer.provider, token=TOKEN)
+    address = hooks.address(listening(hooks))
+    left.submit(LAMP, webhook=address)
+    began = time.monotonic()
+    (resumed,) = buyer.each("resume")
+    many = buyer.each("run_many", {f"lamp {n}": ImageRequest(f"lamp {n}") for n in range(3)}, webhook=address)
+    assert time.monotonic() - began < 15  # by itself it looks every 30 s
+    assert [len(outcome.result.images) for outcome in (resumed, *many)] == [4] * 4
+    assert shop.sandbox.paid == 4
+
+
 def test_without_any_callback_polling_finishes_at_no_cost(
     open_shop: Callable[..., Any], listening: Callable[[Any], str]
 ) -> None:

@@ -18,7 +18,11 @@ from .jobs import Job
 
 @dataclass
 class Followed:
-    """One job on the agenda, and what must be remembered of it between looks."""
+    """One job on the agenda, and what must be remembered of it between looks.
+
+    place   which of its places on the agenda counts; 0: none, it is being looked at
+    called  somebody says that there is something to see, so the next look is due at once
+    """
 
     account: Account
     operation: Operation
@@ -28,6 +32,8 @@ class Followed:
     since: datetime
     watch: Watch = field(default_factory=Watch)
     error: Ai302Error | None = None
+    place: int = 0
+    called: bool = False
 
     @property
     def over(self) -> bool:
@@ -53,7 +59,18 @@ class Agenda:
         self._count += 1
         last = max(now, entry.since + timedelta(seconds=entry.limit))
         due = min(last, now + timedelta(seconds=entry.watch.wait(entry.schedule, entry.job, now)))
+        if entry.called and not entry.watch.failures:
+            due = now
+        entry.place, entry.called = self._count, False
         heapq.heappush(self._heap, (due, self._count, entry))
+
+    def call(self, entry: Followed, now: datetime) -> None:
+        """Let a job be looked at now, or once more when the look under way is back."""
+        if entry.place and entry.watch.failures:  # a service in trouble is left alone for as long as it needs
+            return
+        entry.called = True
+        if entry.place:
+            self.add(entry, now)
 
     def wait(self, now: datetime) -> float | None:
         """Seconds until somebody is due; None when nobody is left."""
@@ -62,19 +79,25 @@ class Agenda:
     def due(self, now: datetime, most: int) -> Iterator[Batch]:
         """At most `most` looks that are due: one job each, or a batch filled with what is due within a tenth."""
         while self._heap and most > 0 and self._heap[0][0] <= now:
-            first = heapq.heappop(self._heap)[2]
+            _, place, first = heapq.heappop(self._heap)
+            if place != first.place:
+                continue
             batch = [first]
             size = _size(first)
             soon = now + timedelta(seconds=first.schedule.interval / 10)
             aside: list[tuple[datetime, int, Followed]] = []
             while self._heap and len(batch) < size and self._heap[0][0] <= soon and len(aside) < size:
                 item = heapq.heappop(self._heap)
+                if item[1] != item[2].place:
+                    continue
                 if _together(first, item[2]):
                     batch.append(item[2])
                 else:
                     aside.append(item)
             for item in aside:
                 heapq.heappush(self._heap, item)
+            for entry in batch:
+                entry.place = 0
             most -= 1
             yield batch
 

@@ -238,7 +238,9 @@ def follow(account: Account, job: Job, *, timeout: float | None, on_update: OnUp
             raise overdue(job, limit)
         wait = watch.wait(plan, job, now)
         if wait > 0 and left > 0:
-            yield from Sleep(min(wait, left), SPREAD if wait < left else 0.0, job.id)
+            # No callback cuts short what a service in trouble asks for.
+            bell = "" if watch.failures else job.id
+            yield from Sleep(min(wait, left), SPREAD if wait < left else 0.0, bell)
         (seen,) = yield from look(account, [job])
         now = yield from Now()
         watch.take(seen, now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -42,7 +43,7 @@ class Crowd:
         self._sidecar = sidecar
         self._on_update = on_update
         self._agenda = Agenda()
-        self._keys: dict[str, Outcome] = {}
+        self._followed: dict[str, tuple[Followed, Outcome]] = {}
         self._done: asyncio.Queue[Outcome] = asyncio.Queue()
         self._woken = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -112,19 +113,32 @@ class Crowd:
             entry = Followed(account, operation, job, plan, _looking.patience(account, job), now)
         except Ai302Error as problem:
             return self.failed(replace(outcome, job=job), problem)
-        self._keys[job.id] = outcome
+        self._followed[job.id] = entry, outcome
+        entry.called = self._connection.bells.missed(job.id)
         self._agenda.add(entry, now)
         self._woken.set()
         return None
 
     async def _follow(self) -> None:
-        while True:
-            now = _clock.now()
-            free = IN_FLIGHT - sum(1 for task in self._tasks if task.get_name() == "look")
-            for batch in self._agenda.due(now, free):
-                self._keep(asyncio.create_task(self._look(batch), name="look"))
-            self._woken.clear()
-            await self._rest(self._agenda.wait(now) if free > 0 else None)
+        with self._connection.bells.heard(partial(self._hear, asyncio.get_running_loop())):
+            while True:
+                now = _clock.now()
+                free = IN_FLIGHT - sum(1 for task in self._tasks if task.get_name() == "look")
+                for batch in self._agenda.due(now, free):
+                    self._keep(asyncio.create_task(self._look(batch), name="look"))
+                self._woken.clear()
+                await self._rest(self._agenda.wait(now) if free > 0 else None)
+
+    def _hear(self, loop: asyncio.AbstractEventLoop, job_id: str) -> bool:
+        followed = self._followed.get(job_id)
+        if followed is not None:
+            with suppress(RuntimeError):  # the loop ended a moment ago
+                loop.call_soon_threadsafe(self._call, followed[0])
+        return followed is not None
+
+    def _call(self, entry: Followed) -> None:
+        self._agenda.call(entry, _clock.now())
+        self._woken.set()
 
     async def _rest(self, seconds: float | None) -> None:
         """Until woken, or so many seconds. `wait_for` of Python 3.11 forgets a cancellation that meets the wake."""
@@ -150,7 +164,7 @@ class Crowd:
         for entry in batch:
             self._tell(entry.job)
         for entry in finished:
-            outcome = self._keys.pop(entry.job.id)
+            _, outcome = self._followed.pop(entry.job.id)
             if entry.error is not None:
                 self.failed(replace(outcome, job=entry.job), entry.error)
             else:
@@ -205,10 +219,12 @@ async def run_many(
     again: bool,
     lenient: bool,
     save_to: str | None,
+    webhook: str | None = None,
 ) -> AsyncIterator[Outcome]:
     """Outcomes of many requests as they settle; requests are pulled only as they can be sent."""
     pairs = requests.items() if isinstance(requests, Mapping) else ((None, request) for request in requests)
-    wanted = (Wanted(request, Order(key=key, again=again, lenient=lenient, save_to=save_to)) for key, request in pairs)
+    order = Order(again=again, lenient=lenient, save_to=save_to, webhook=webhook)
+    wanted = (Wanted(request, replace(order, key=key)) for key, request in pairs)
     async for outcome in run_wanted(connection, wanted, Crowd(connection, save_to)):
         yield outcome
 

@@ -79,9 +79,10 @@ class AsyncProvider:
         timeout: float | None = None,
         on_update: OnUpdate | None = None,
         save_to: Target | None = None,
+        webhook: str | None = None,
     ) -> Result:
         """See `Provider.run`."""
-        job = await self.submit(request, key=key, again=again, lenient=lenient, save_to=save_to)
+        job = await self.submit(request, key=key, again=again, lenient=lenient, save_to=save_to, webhook=webhook)
         if on_update is not None:
             on_update(job)
         result = await self.wait(job, timeout=timeout, on_update=on_update)
@@ -98,9 +99,12 @@ class AsyncProvider:
         again: bool = False,
         lenient: bool = False,
         save_to: Target | None = None,
+        webhook: str | None = None,
     ) -> AsyncIterator[Outcome]:
         """See `Provider.run_many`."""
-        return _many.run_many(self._connection, requests, again=again, lenient=lenient, save_to=path_text(save_to))
+        return _many.run_many(
+            self._connection, requests, again=again, lenient=lenient, save_to=path_text(save_to), webhook=webhook
+        )
 
     async def act(
         self,

@@ -122,9 +122,10 @@ class Provider:
         timeout: float | None = None,
         on_update: OnUpdate | None = None,
         save_to: Target | None = None,
+        webhook: str | None = None,
     ) -> Result:
         """Submit, wait, and save if `save_to` says where. See `submit`, `wait` and `save` for what is raised."""
-        job = self.submit(request, key=key, again=again, lenient=lenient, save_to=save_to)
+        job = self.submit(request, key=key, again=again, lenient=lenient, save_to=save_to, webhook=webhook)
         if on_update is not None:
             on_update(job)
         result = self.wait(job, timeout=timeout, on_update=on_update)
@@ -142,11 +143,13 @@ class Provider:
         again: bool = False,
         lenient: bool = False,
         save_to: Target | None = None,
+        webhook: str | None = None,
     ) -> Iterator[Outcome]:
         """Run many requests at once and yield each outcome as it settles; a mapping's keys name the intentions."""
         make = partial(
-            _many.run_many, self._connection, requests, again=again, lenient=lenient, save_to=path_text(save_to)
-        )
+            _many.run_many, self._connection, requests,
+            again=again, lenient=lenient, save_to=path_text(save_to), webhook=webhook,
+        )  # fmt: skip
         return _loopthread.in_thread(make, self._connection.release_loop)
 
     def act(
