@@ -6,7 +6,7 @@ FAMILIES := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-browser vendor bench docs clean
+.PHONY: help demo test test-browser vendor faults bench docs clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -51,6 +51,9 @@ $(VENV)/.bench: $(VENV)/.tools requirements/bench.txt
 
 docs: $(VENV)/.installed  ## write docs/command.md anew, from the help of every verb
 	@$(BIN)/python docs/reference.py
+
+faults: $(VENV)/.tools  ## prove it: the fault matrix, every crash point, hundreds of random kills; writes docs/reliability.md
+	@$(BIN)/python -m tests.faults docs/reliability.md
 
 clean:  ## remove everything that was set up or produced here
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov gen302-demo

@@ -300,6 +300,12 @@ def test_without_a_length_the_pictures_own_end_is_looked_for(part: Part) -> None
     assert len(host.asked) == 2
 
 
+def test_a_picture_that_came_cut_off_is_asked_for_again_whatever_length_was_announced(part: Part) -> None:
+    host = Host(body(PICTURE[:-30]), body(PICTURE))
+    assert fetch(part, host).path.read_bytes() == PICTURE
+    assert len(host.asked) == 2
+
+
 def test_a_picture_that_is_stored_cut_off_is_still_had(parts: Parts) -> None:
     held = parts("x")
     assert fetch(held, Host(body(PICTURE[:-30], length=False))).size == len(PICTURE) - 30
@@ -316,7 +322,7 @@ def test_tries_end_and_progress_begins_them_anew(parts: Parts) -> None:
     assert "The job is fine and paid" in str(caught.value)
 
     large = os.urandom(70000 * 9)
-    content = PICTURE[:8] + large
+    content = PICTURE[:8] + large + PICTURE[-12:]
     host = Host(ranged(content, stop=70000))
     held = parts("y")
     assert fetch(held, host).size == len(content)

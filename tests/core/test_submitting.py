@@ -122,7 +122,7 @@ def test_a_busy_gateway_is_given_up_in_time_and_the_key_is_free(account: Any, ha
         ((b"no", 422), InvalidRequestError),
         (({"error": {"err_code": -10008, "message": "no channel"}}, 503), ServerError),
         ((b"", 404), NotFoundError),
-        ((b"", 302), ReplyError),
+        ((b"", 307), ReplyError),
     ],
     ids=str,
 )

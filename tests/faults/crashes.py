@@ -87,6 +87,7 @@ class Ground:
     provider: Mapping[str, Any]
     request: Request = field(default_factory=lambda: ImageRequest("a lamp"))
     files: int = 4
+    mutant: str = ""
     tally: Tally = field(default_factory=Tally)
 
     def order(self, work: str, key: str, **more: Any) -> dict[str, Any]:
@@ -117,7 +118,7 @@ class Ground:
     def kill(self, work: str, key: str, *, at: int = 0, seconds: float = 0.0) -> None:
         """One buyer dies; another comes, settles what must be settled, and everything is counted."""
         before, known = self.sandbox.paid, len(self.sandbox.jobs)
-        died = self.nursery.ask(self.order(work, key, kill_at=at, seconds=seconds))
+        died = self.nursery.ask(self.order(work, key, kill_at=at, seconds=seconds, mutant=self.mutant))
         self.tally.intentions += 1
         if died["killed"]:
             self.tally.kills += 1
@@ -139,6 +140,18 @@ class Ground:
         self._look_for_halves(key)
         if hidden := [path.name for path in (self.home / key).iterdir() if path.name.startswith(".")]:
             self.tally.wrong.append(f"{where}: left behind {hidden}")
+
+    def cancel(self, key: str, patience: float) -> None:
+        """One caller loses patience. Nobody was killed: what is paid must have its receipt."""
+        before = self.sandbox.paid
+        self.nursery.ask(self.order("canceled", key, patience=patience, mutant=self.mutant, watched=False))
+        paid = self.sandbox.paid - before
+        self.tally.intentions += 1
+        self.tally.paid += paid
+        rows = self.nursery.ask(self.order("jobs", key, watched=False))["told"]
+        if paid and not any(row[0] == key and row[2] for row in rows):
+            self.tally.lost += 1
+            self.tally.wrong.append(f"{key}: canceled after {patience:.3f} s, paid, and without a receipt: {rows}")
 
     def _settle(self, key: str, tasks: Iterable[Mapping[str, Any]]) -> None:
         """The owner looks at the service: there is the task, or there is none."""
@@ -177,6 +190,14 @@ def at_random(ground: Ground, work: str, count: int, seed: int) -> None:
     _, life = ground.whole(work)
     for number in range(count):
         ground.kill(work, f"{work}-random-{number}", seconds=chance.uniform(0.001, life))
+
+
+def canceled(ground: Ground, count: int, seed: int) -> None:
+    """So many callers that lose patience at moments nobody chose, most of them while the submit is out."""
+    chance = random.Random(seed)
+    ground.sandbox.fault("submit", "late", times=None, seconds=0.1)
+    for number in range(count):
+        ground.cancel(f"canceled-{seed}-{number}", chance.uniform(0.02, 0.4))
 
 
 def _kind(met: list[str]) -> str:

@@ -3,7 +3,8 @@
 Run as a program: one JSON order a line on stdin, one JSON account a line on stdout. Everything is imported before the
 first fork, and nothing runs in this process but the forking, so that a child costs milliseconds.
 
-An order:   {"work": name of a function below, "kill_at": number of a boundary or 0, "environment": {}, …its arguments}
+An order:   {"work": name of a function below, "kill_at": number of a boundary or 0, "environment": {}, …its arguments};
+            "mutant" breaks the child's engine first
 An account: {"boundaries": [names met], "told": what the work returned, "error": [type, message], "killed": bool}
 """
 
@@ -26,6 +27,8 @@ from ai302_core import Job, Provider, _drivers, _http, aconnect, connect
 from ai302_core._sqlite import store
 from ai302_core.errors import Ai302Error
 from ai302_core.requests import Request
+
+from .mutants import MUTANTS
 
 Order = dict[str, Any]
 
@@ -115,6 +118,21 @@ def arun(order: Order) -> Any:
     return asyncio.run(main())
 
 
+def canceled(order: Order) -> Any:
+    """The same, and its caller loses patience after `patience` seconds, as `asyncio.timeout` makes him."""
+
+    async def main() -> Any:
+        provider = aconnect(**order["connect"])
+        async with asyncio.timeout(order["patience"]):
+            result = await provider.run(_request(order), key=order["key"], save_to=order["save_to"])
+            return _told(result.job, result.files)
+
+    try:
+        return asyncio.run(main())
+    except TimeoutError:
+        return None
+
+
 def run_many(order: Order) -> Any:
     """As many requests as `count` says, under keys of their own."""
     requests = {f"{order['key']}-{number}": _request(order) for number in range(order["count"])}
@@ -152,7 +170,7 @@ def _held(provider: Provider, key: str) -> Job:
 
 
 WORK: dict[str, Callable[[Order], Any]] = {
-    work.__name__: work for work in (run, arun, run_many, resume, jobs, reconcile)
+    work.__name__: work for work in (run, arun, canceled, run_many, resume, jobs, reconcile)
 }
 
 
@@ -161,7 +179,10 @@ def _live(order: Order, out: int) -> None:
     os.environ.update(order["environment"])
     Path(order["home"]).mkdir(parents=True, exist_ok=True)
     os.chdir(order["home"])
-    Life(order["kill_at"], out).watch() if order.get("watched", True) else None
+    if order.get("mutant"):
+        MUTANTS[order["mutant"]]()
+    if order.get("watched", True):
+        Life(order["kill_at"], out).watch()
     end: dict[str, Any] = {"told": None, "error": None}
     try:
         end["told"] = WORK[order["work"]](order)
@@ -170,7 +191,15 @@ def _live(order: Order, out: int) -> None:
     except BaseException as problem:
         end["error"] = [f"!{type(problem).__name__}", str(problem)]
     os.write(out, f"={json.dumps(end)}\n".encode())
+    _drain()
     os._exit(0)
+
+
+def _drain() -> None:
+    """What the end of an interpreter waits for: threads that still write their receipts."""
+    import threading
+
+    threading._shutdown()  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def decide(account: Account, made: Plan, job: Job, answer: Reply | TransportErro
         return _refused(account, job, said, answer, now)
     if answer.status == 429:
         return Receipt(job=None, error=_busy(account, answer, now), after=_reading.retry_after(answer, now))
-    if answer.status in (301, 302, 307, 308):
+    if answer.status in (301, 307, 308):  # "ask there instead"; a 302 or 303 may also be the answer to what was done
         target = answer.headers.get("location", "")[:200]
         error = ReplyError(
             f"{account.base_url} sends us on to {target!r}; a paid request is never redirected. Nothing was created.",

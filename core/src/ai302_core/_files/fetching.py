@@ -153,14 +153,16 @@ def _checked(
 ) -> Flow[tuple[_Trouble | None, int]]:
     """All bytes seem to be there: are they the file?"""
     declared = got.headers.get("content-type", "").partition(";")[0].strip().lower()
-    found = yield from Save(partial(part.examine, asks_end=total is None))
+    found = yield from Save(part.examine)
     fits = fitting(asset, found.head, declared)
     if fits is None:
         yield from Save(part.restart)
         what = "the link gives nothing at all" if not found.size else f"the link gives {describe(found.head)}"
         return _Trouble(f"{what}{_cause(found.head)}", weight=2), -1
-    if total is None and not found.ends and found.size != ended:
-        # Nobody announced a length, and the file looks cut off. The same length twice is the file's own.
+    if not found.ends and found.size != ended:
+        # The file looks cut off, though nobody announced more. The same length twice is the file's own.
+        if total is not None:
+            yield from Save(part.restart)
         return _Trouble(f"the file ends early, after {found.size} bytes"), found.size
     yield from Save(partial(part.finish, *fits, found))
     return None, -1

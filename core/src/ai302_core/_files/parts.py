@@ -132,11 +132,11 @@ class Part:
         self.size = found.size
         return self.finish(media_type, suffix, found)
 
-    def examine(self, *, asks_end: bool = False) -> Examined:
-        """Read the file once; `asks_end`: also whether its own structure ends where the file does."""
+    def examine(self) -> Examined:
+        """Read the file once, and whether its own structure ends where the file does."""
         sha256, size, head = digest(self.path)
         found = sniff(head)
-        return Examined(head, sha256, size, not asks_end or found is None or whole(self.path, found[0]))
+        return Examined(head, sha256, size, found is None or whole(self.path, found[0]))
 
     def finish(self, media_type: str, suffix: str, found: Examined) -> Fetched:
         """Note that the file is complete, for later processes too."""

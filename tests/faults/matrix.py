@@ -1,0 +1,152 @@
+"""Runs cells of the matrix: each in a sandbox, a ledger and a folder of its own, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ai302_core import Result, aconnect, connect
+from ai302_core.errors import Ai302Error
+from ai302_core.sandbox import Look, RunningSandbox, serve, tile
+
+from .buying import PICTURE, Buying
+from .cells import FILES, Cell, cells
+
+KEY = "sk-sentinel-7c1e55b2f04d"
+MODES = ("sync", "async")
+TIMEOUTS = {"connect": 5.0, "submit": 1.5, "poll": 0.8, "download": 5.0}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came of one cell; `wrong` lists every difference from what was written down."""
+
+    buying: str
+    mode: str
+    cell: Cell
+    paid: int
+    told: str
+    status: str
+    wrong: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.buying} · {self.mode} · {self.cell.name}: {'; '.join(self.wrong) or 'as written'}"
+
+
+def everything(buyings: Iterable[Buying]) -> Iterator[tuple[Buying, str, Cell]]:
+    """Every cell of every intention over both drivers."""
+    for buying in buyings:
+        for cell in cells(buying.has, buying.own):
+            if (cell.where, cell.kind) not in buying.lacks:
+                for mode in MODES:
+                    yield buying, mode, cell
+
+
+def run(chosen: Iterable[tuple[Buying, str, Cell]], home: Path, at_once: int = 8) -> Iterator[Row]:
+    """The rows, in order; several cells run side by side, each in a world of its own."""
+    places = ((home / str(number), *entry) for number, entry in enumerate(chosen))
+    with ThreadPoolExecutor(at_once) as pool:
+        yield from pool.map(lambda entry: _met(*entry), places)
+
+
+def _met(home: Path, buying: Buying, mode: str, cell: Cell) -> Row:
+    home.mkdir(parents=True)
+    with serve(seed=1, speed=400.0, key=KEY, strict=True) as sandbox:
+        return _judged(Attempt(sandbox, home, buying, mode), cell)
+
+
+def _judged(attempt: Attempt, cell: Cell) -> Row:
+    sandbox, wrong = attempt.sandbox, []
+    fault = sandbox.fault(cell.where, cell.kind, cell.times, **cell.options)
+    told = attempt.buy(timeout=3.0 if cell.told == "JobTimeout" else 60.0)
+    paid, status = sandbox.paid, attempt.status()
+    if fault.hits == 0:
+        wrong.append("the fault never happened")
+    fault.times = 0
+    then = attempt.buy(timeout=60.0)
+    for what, got, expected in (
+        ("accepted submits", paid, cell.paid),
+        ("told", told, cell.told),
+        ("status", status, cell.status),
+        ("told then", then, cell.then),
+        ("accepted submits then", sandbox.paid, cell.bought),
+        ("keys at the file host", sandbox.leaks, 0),
+    ):
+        if got != expected:
+            wrong.append(f"{what}: {got}, not {expected}")
+    wrong += attempt.halves()
+    return Row(attempt.buying.name, attempt.mode, cell, paid, told, status, tuple(wrong))
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One intention in one world."""
+
+    sandbox: RunningSandbox
+    home: Path
+    buying: Buying
+    mode: str
+
+    def buy(self, timeout: float) -> str:
+        """Run the intention under its key: "files", or the name of what was raised."""
+        try:
+            result: Result = self._call("run", self._request(), key="order", timeout=timeout, save_to=self.folder)
+        except Ai302Error as problem:
+            return type(problem).__name__
+        whole = len(result.files) == self.buying.files and all(path.stat().st_size for path in result.files)
+        return FILES if whole else f"{len(result.files)} files"
+
+    def status(self) -> str:
+        """Of the job that holds the key; "" when it is free."""
+        jobs = [job for job in self._call("jobs") if job.key == "order"]
+        return jobs[0].status.value if jobs and jobs[0].status != "refused" else ""
+
+    def halves(self) -> list[str]:
+        """What lies in the folder and is no complete file."""
+        found = list(self.folder.iterdir()) if self.folder.exists() else []
+        ends = {".png": b"IEND\xaeB`\x82", ".json": b"}\n"}
+        return [
+            f"half a file: {path.name}"
+            for path in found
+            if path.name.startswith(".") or not path.read_bytes().endswith(ends.get(path.suffix, b""))
+        ]
+
+    @property
+    def folder(self) -> Path:
+        """Where the files go."""
+        return self.home / "shots"
+
+    def _request(self) -> Any:
+        request = self.buying.request
+        if getattr(request, "first_frame", None) != PICTURE:
+            return request
+        path = self.home / PICTURE
+        if not path.exists():
+            path.write_bytes(tile(Look("a first frame", "1", "1"), (320, 180)))
+        return replace(request, first_frame=path)  # type: ignore[call-arg]
+
+    def _call(self, verb: str, *values: Any, **named: Any) -> Any:
+        provider = {
+            **self.buying.provider,
+            "base_url": self.sandbox.url,
+            "poll": {"initial": 0.02, "maximum": 0.05},
+            "timeouts": TIMEOUTS,
+        }
+        options: dict[str, Any] = {
+            "config": {"default": "hero", "providers": {"hero": provider}},
+            "ledger": f"sqlite:///{(self.home / 'ledger.db').as_posix()}",
+            "api_key": KEY,
+        }
+        if self.mode == "sync":
+            with connect(**options) as buyer:
+                return getattr(buyer, verb)(*values, **named)
+
+        async def main() -> Any:
+            async with aconnect(**options) as buyer:
+                return await getattr(buyer, verb)(*values, **named)
+
+        return asyncio.run(main())

@@ -1,0 +1,29 @@
+"""A part of the matrix in each run of the tests, over both drivers; `make faults` runs all of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.faults import cells, matrix
+from tests.faults.buying import BUYINGS, Buying
+
+from ai302_core.sandbox import FAULTS
+
+PARTS = 13
+"""Odd, so that neighbours are of different drivers."""
+
+
+@pytest.mark.parametrize("buying", BUYINGS, ids=lambda buying: buying.name)
+def test_faults_come_to_what_was_written_down(buying: Buying, tmp_path: Path) -> None:
+    part = BUYINGS.index(buying) % PARTS
+    chosen = [entry for at, entry in enumerate(matrix.everything([buying])) if at % PARTS == part]
+    rows = list(matrix.run(chosen, tmp_path))
+    assert [str(row) for row in rows if row.wrong] == []
+    assert {row.mode for row in rows} == set(matrix.MODES)
+
+
+@pytest.mark.parametrize("where", ["submit", "poll", "download"])
+def test_no_fault_of_the_sandbox_is_left_out(where: str) -> None:
+    met = {cell.kind for cell in cells.EVERY if cell.where == where}
+    assert set(FAULTS) - met == cells.LEFT_OUT[where].keys()

@@ -1,0 +1,54 @@
+"""An engine broken as other clients are is seen by the matrix, the kills and the cancellations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.faults import crashes, matrix, mutants
+from tests.faults.buying import BUYINGS
+from tests.faults.cells import SUBMIT
+
+from ai302_core import _receipts
+from ai302_core.sandbox import serve
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Iterator[crashes.Ground]:
+    with serve(seed=1, speed=400.0, key=crashes.KEY, strict=True) as sandbox, crashes.Nursery() as nursery:
+        yield crashes.Ground(sandbox, tmp_path, nursery, {"family": "midjourney"})
+
+
+@pytest.fixture
+def mended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the test breaks in this process is whole again afterwards."""
+    monkeypatch.setattr(_receipts, "unclear", _receipts.unclear)
+
+
+@pytest.mark.usefixtures("mended")
+def test_a_retry_after_a_500_is_seen_by_the_matrix(tmp_path: Path) -> None:
+    mutants.repeats_what_may_have_been_accepted()
+    accepted = [cell for cell in SUBMIT if cell.kind in ("error500", "drop", "html") and cell.paid]
+    rows = list(matrix.run([(BUYINGS[0], "sync", cell) for cell in accepted], tmp_path))
+    assert [row.paid > 1 for row in rows] == [True] * len(accepted)
+    assert all(row.wrong for row in rows)
+
+
+def test_a_receipt_after_the_first_poll_is_seen_by_the_kills(ground: crashes.Ground) -> None:
+    names, _ = ground.whole("run")
+    after = names.index("after step Paid") + 1
+    ground.kill("run", "sound", at=after)
+    assert (ground.tally.unconfirmed, ground.tally.wrong) == (0, [])
+    ground.mutant = "writes_the_receipt_after_the_first_poll"
+    ground.kill("run", "mutant", at=after - 2)  # its receipt writes nothing: two boundaries fewer
+    assert ground.tally.unconfirmed == 1, "with a receipt in time nobody would have to ask"
+
+
+def test_a_paid_request_in_a_coroutine_is_seen_by_the_cancellations(ground: crashes.Ground) -> None:
+    crashes.canceled(ground, 6, seed=3)
+    assert (ground.tally.lost, ground.tally.wrong) == (0, [])
+    assert ground.tally.paid >= 2
+    ground.mutant = "pays_in_a_coroutine"
+    crashes.canceled(ground, 10, seed=4)
+    assert ground.tally.lost >= 1
