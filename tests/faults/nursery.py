@@ -3,8 +3,8 @@
 Run as a program: one JSON order a line on stdin, one JSON account a line on stdout. Everything is imported before the
 first fork, and nothing runs in this process but the forking, so that a child costs milliseconds.
 
-An order:   {"work": name of a function below, "kill_at": number of a boundary or 0, "environment": {}, …its arguments};
-            "mutant" breaks the child's engine first
+An order:   {"work": name of a function below, "environment": {}, …its arguments}; "kill_at", the number
+            of a boundary, or "kill_on", its name; "mutant" breaks the child's engine first
 An account: {"boundaries": [names met], "told": what the work returned, "error": [type, message], "killed": bool}
 """
 
@@ -36,14 +36,14 @@ Order = dict[str, Any]
 class Life:
     """What one child has met so far; ends it at the boundary it is told."""
 
-    def __init__(self, kill_at: int, out: int) -> None:
-        self._left, self._out = kill_at, out
+    def __init__(self, kill_at: int, kill_on: str, out: int) -> None:
+        self._left, self._name, self._out = kill_at, kill_on, out
 
     def boundary(self, name: str) -> None:
         """One more; the name goes out before the kill, in one write."""
         os.write(self._out, f"{name}\n".encode())
         self._left -= 1
-        if self._left == 0:
+        if self._left == 0 or name == self._name:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def around(self, owner: Any, name: str, label: Callable[..., str]) -> None:
@@ -105,6 +105,12 @@ def run(order: Order) -> Any:
     with connect(**order["connect"]) as provider:
         result = provider.run(_request(order), key=order["key"], save_to=order["save_to"])
         return _told(result.job, result.files)
+
+
+def submit(order: Order) -> Any:
+    """One request, accepted."""
+    with connect(**order["connect"]) as provider:
+        return _told(provider.submit(_request(order), key=order["key"]), ())
 
 
 def arun(order: Order) -> Any:
@@ -170,7 +176,7 @@ def _held(provider: Provider, key: str) -> Job:
 
 
 WORK: dict[str, Callable[[Order], Any]] = {
-    work.__name__: work for work in (run, arun, canceled, run_many, resume, jobs, reconcile)
+    work.__name__: work for work in (run, submit, arun, canceled, run_many, resume, jobs, reconcile)
 }
 
 
@@ -182,7 +188,7 @@ def _live(order: Order, out: int) -> None:
     if order.get("mutant"):
         MUTANTS[order["mutant"]]()
     if order.get("watched", True):
-        Life(order["kill_at"], out).watch()
+        Life(order.get("kill_at", 0), order.get("kill_on", ""), out).watch()
     end: dict[str, Any] = {"told": None, "error": None}
     try:
         end["told"] = WORK[order["work"]](order)
