@@ -452,6 +452,12 @@ def test_private_addresses_are_for_private_providers(part: Part, base_url: str, 
     assert host.asked[0].private is allowed
 
 
+def test_the_secrets_of_a_machine_are_nobodys_files(part: Part) -> None:
+    host = Host(body(PICTURE))
+    fetch(part, host, asset("http://169.254.169.254/latest/x.png"), base_url="http://127.0.0.1:8080")
+    assert host.asked[0].private is False
+
+
 def test_two_processes_on_one_file_do_not_write_into_each_other(tmp_path: Path, parts: Parts) -> None:
     first, second = parts("x"), parts("x")
     assert first.path != second.path

@@ -54,7 +54,7 @@ class Schedule:
             return self._learned(age, looked)
         if not looked:
             due = self.interval if self.watched else max(self.interval, self.fastest)
-            return max(0.0, min(due - age, self.maximum if self.watched else due))
+            return max(0.0, min(due - age, self.maximum))
         late = max(0.0, age - self.usual)
         return min(self.maximum, self.interval + late / 20)
 

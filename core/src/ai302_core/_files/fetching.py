@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import math
 import mimetypes
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -103,14 +104,16 @@ def _attempt(asset: Asset, part: Part, base_url: str, limit: int, ended: int) ->
 
 
 def _private(url: str, base_url: str) -> bool:
-    home = _links.host(base_url)
-    if not home:
-        return False
+    home, host = _links.host(base_url), _links.host(url)
+    if not home or host == home:
+        return bool(home)
+    with suppress(ValueError):
+        if ipaddress.ip_address(host.partition("%")[0]).is_link_local:
+            return False  # where clouds keep the secrets of a machine: nobody's files
     try:
-        near = not ipaddress.ip_address(home.partition("%")[0]).is_global
+        return not ipaddress.ip_address(home.partition("%")[0]).is_global
     except ValueError:
-        near = "." not in home or home.endswith(_LOCAL_NAMES) or _links.is_local(home)
-    return near or _links.host(url) == home
+        return "." not in home or home.endswith(_LOCAL_NAMES) or _links.is_local(home)
 
 
 def _judged(
