@@ -151,7 +151,7 @@ class Ground:
         rows = self.nursery.ask(self.order("jobs", key, watched=False))["told"]
         if paid and not any(row[0] == key and row[2] for row in rows):
             self.tally.lost += 1
-            self.tally.wrong.append(f"{key}: canceled after {patience:.3f} s, paid, and without a receipt: {rows}")
+            self.tally.wrong.append(f"{key}: canceled {patience:.3f} s after its submit, paid, no receipt: {rows}")
 
     def _settle(self, key: str, tasks: Iterable[Mapping[str, Any]]) -> None:
         """The owner looks at the service: there is the task, or there is none."""
@@ -193,11 +193,11 @@ def at_random(ground: Ground, work: str, count: int, seed: int) -> None:
 
 
 def canceled(ground: Ground, count: int, seed: int) -> None:
-    """So many callers that lose patience at moments nobody chose, most of them while the submit is out."""
+    """So many callers that lose patience while the answer to their submit is on its way, or just after."""
     chance = random.Random(seed)
     ground.sandbox.fault("submit", "late", times=None, seconds=0.1)
     for number in range(count):
-        ground.cancel(f"canceled-{seed}-{number}", chance.uniform(0.02, 0.4))
+        ground.cancel(f"canceled-{seed}-{number}", chance.uniform(0.0, 0.15))
 
 
 def _kind(met: list[str]) -> str:

@@ -15,6 +15,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -125,18 +126,33 @@ def arun(order: Order) -> Any:
 
 
 def canceled(order: Order) -> Any:
-    """The same, and its caller loses patience after `patience` seconds, as `asyncio.timeout` makes him."""
+    """The same, and its caller is canceled `patience` seconds after the submit went out; then `asyncio.run` ends."""
+    out = _seen_going_out()
 
-    async def main() -> Any:
+    async def main() -> None:
         provider = aconnect(**order["connect"])
-        async with asyncio.timeout(order["patience"]):
-            result = await provider.run(_request(order), key=order["key"], save_to=order["save_to"])
-            return _told(result.job, result.files)
+        call = asyncio.create_task(provider.run(_request(order), key=order["key"], save_to=order["save_to"]))
+        while not out.is_set():
+            await asyncio.sleep(0.002)
+        await asyncio.sleep(order["patience"])
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
 
-    try:
-        return asyncio.run(main())
-    except TimeoutError:
-        return None
+    asyncio.run(main())
+
+
+def _seen_going_out() -> threading.Event:
+    """Set when a submit goes out, whichever way."""
+    out = threading.Event()
+
+    def label(transport: Any, call: Any, **how: Any) -> str:
+        if call.purpose == "submit":
+            out.set()
+        return ""
+
+    for name in ("send", "send_async"):
+        Life(0, "", os.open(os.devnull, os.O_WRONLY)).around(_http.Transport, name, label)
+    return out
 
 
 def run_many(order: Order) -> Any:
@@ -203,8 +219,6 @@ def _live(order: Order, out: int) -> None:
 
 def _drain() -> None:
     """What the end of an interpreter waits for: threads that still write their receipts."""
-    import threading
-
     threading._shutdown()  # type: ignore[attr-defined]
 
 
