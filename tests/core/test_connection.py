@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from ai302_core import Job, Status, _looking
 from ai302_core._connection import Connection
 from ai302_core.errors import ConfigError
 
@@ -57,3 +59,36 @@ def test_the_common_key_never_leaves_home() -> None:
     config = {"providers": {"hero": {"family": "midjourney", "base_url": "https://elsewhere.example"}}}
     with pytest.raises(ConfigError, match=r"302\.AI's own hosts only"):
         key(Connection("hero", config_from=config), "hero")
+
+
+@pytest.mark.parametrize("history", [0, 12])
+@pytest.mark.parametrize(
+    ("poll", "sandbox", "first"),
+    [
+        ({}, False, None),
+        ({"initial": 1.0}, False, 1.0),
+        ({"maximum": 10.0}, False, 10.0),
+        ({}, True, 0.25),
+        ({"initial": 20.0, "maximum": 60.0}, True, 0.25),
+    ],
+    ids=["family", "initial", "maximum", "sandbox", "sandbox-slow"],
+)
+def test_the_first_look_is_when_the_user_or_the_sandbox_needs_it(
+    hand: Any, ledger: Any, monkeypatch: pytest.MonkeyPatch, poll: Any, sandbox: bool, first: Any, history: int
+) -> None:
+    if sandbox:
+        monkeypatch.setenv("GEN302_SANDBOX", "http://127.0.0.1:8302")
+    clips = Connection(config_from={"providers": {"clips": {"family": "veo", "poll": poll}}}).account("clips")
+    operation = clips.family.operations[0]
+    born = datetime(2026, 11, 21, tzinfo=UTC)
+    job = Job(id="261121-aaaaaaaa", provider="clips", family="veo", operation=operation.name, status=Status.QUEUED,
+              created_at=born)  # fmt: skip
+    for number in range(history):
+        done = born + timedelta(seconds=80 + number)
+        past = Job(id=f"261121-bbbbbb{number:02}", provider="clips", family="veo", operation=operation.name,
+                   status=Status.SUCCEEDED, created_at=born, submitted_at=born, finished_at=done)  # fmt: skip
+        ledger.write(past)
+    plan = hand().run(_looking.schedule_of(clips, job, watched=False))
+    expected = first or (80 if history else max(2.0, operation.usual[0]))
+    assert plan.wait(0.0, False) == pytest.approx(expected, rel=0.1)
+    assert plan.wait(500.0, True) <= (5.0 if sandbox else poll.get("maximum", 60.0))

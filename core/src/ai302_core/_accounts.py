@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Protocol
 
 from .family import Family, Gateway, Operation, Rule
@@ -37,6 +38,7 @@ class Account:
     """One configured provider, resolved: its family's record, its gateway, its key.
 
     interval, slowest  seconds between looks, at first and at most
+    first              seconds until the first look at most, where the user said how often to look
     """
 
     name: str
@@ -49,6 +51,7 @@ class Account:
     limits: Limits = field(default_factory=Limits)
     interval: float = 2.0
     slowest: float = 60.0
+    first: float = inf
     sandbox: bool = False
 
     def operation(self, name: str) -> Operation | None:

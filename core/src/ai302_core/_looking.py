@@ -214,7 +214,9 @@ def schedule_of(account: Account, job: Job, *, watched: bool) -> Flow[_policies.
         # Its clock is not ours: the seconds its jobs say they took say nothing about when they are done.
         return _policies.schedule((0.0, 0.0), (), account.interval, account.slowest, watched=watched)
     history = yield from Record(lambda ledger: ledger.durations(job.family, job.operation, job.model))
-    return _policies.schedule(operation.usual, history, account.interval, account.slowest, watched=watched)
+    return _policies.schedule(
+        operation.usual, history, account.interval, account.slowest, watched=watched, first=account.first
+    )
 
 
 def patience(account: Account, job: Job) -> float:

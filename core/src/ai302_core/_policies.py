@@ -37,6 +37,7 @@ class Schedule:
     usual     seconds until most are done; past it the looks get rarer
     interval  seconds between looks until then
     maximum   seconds between looks at most
+    first     seconds from the submit to the first look at most: what a user set outweighs what a family knows
     watched   somebody watches the progress: looks start at once
     learned   the paces that history suggests, by age; empty while there is none
     """
@@ -45,20 +46,26 @@ class Schedule:
     usual: float
     interval: float
     maximum: float
+    first: float = math.inf
     watched: bool = False
     learned: tuple[Stretch, ...] = ()
 
     def wait(self, age: float, looked: bool) -> float:
         """Seconds until the next look, `age` seconds after the submit."""
-        if self.learned and not self.watched:
-            return self._learned(age, looked)
         if not looked:
-            due = self.interval if self.watched else max(self.interval, self.fastest)
-            return max(0.0, min(due - age, self.maximum))
+            return max(0.0, min(self._begin(age), self.first - age))
+        if self.learned and not self.watched:
+            return min(self._learned(age), self.maximum)
         late = max(0.0, age - self.usual)
         return min(self.maximum, self.interval + late / 20)
 
-    def _learned(self, age: float, looked: bool) -> float:
+    def _begin(self, age: float) -> float:
+        if self.learned and not self.watched:
+            return self._learned(age)
+        due = self.interval if self.watched else max(self.interval, self.fastest)
+        return min(due - age, self.maximum)
+
+    def _learned(self, age: float) -> float:
         """Until the stretches passed add up to one look."""
         left, at = 1.0, age
         for stretch, following in zip(self.learned, (*self.learned[1:], None), strict=True):
@@ -70,7 +77,7 @@ class Schedule:
                 at += left * stretch.pace
                 break
             left, at = left - share, end
-        return min(at - age, self.maximum) if looked else at - age
+        return at - age
 
 
 _CUTS = (0.0, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.96, 0.98, 0.99, 1.0)
@@ -94,7 +101,13 @@ def _paces(history: Sequence[float], interval: float) -> tuple[Stretch, ...]:
 
 
 def schedule(
-    usual: tuple[float, float], history: Sequence[float], interval: float, maximum: float, *, watched: bool
+    usual: tuple[float, float],
+    history: Sequence[float],
+    interval: float,
+    maximum: float,
+    *,
+    watched: bool,
+    first: float = math.inf,
 ) -> Schedule:
     """The schedule for a job, from the record's numbers or, from ten jobs on, from the ledger's sorted seconds."""
     fastest, most = usual
@@ -102,8 +115,8 @@ def schedule(
     if len(history) >= 10:
         fastest, most = history[len(history) // 10], history[len(history) * 9 // 10]
         learned = _paces(history, interval)
-    return Schedule(fastest=fastest, usual=most, interval=interval, maximum=max(interval, maximum), watched=watched,
-                    learned=learned)  # fmt: skip
+    return Schedule(fastest=fastest, usual=most, interval=interval, maximum=max(interval, maximum), first=first,
+                    watched=watched, learned=learned)  # fmt: skip
 
 
 def remaining(history: Sequence[float], age: float) -> float | None:
