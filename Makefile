@@ -49,8 +49,10 @@ $(VENV)/.bench: $(VENV)/.tools requirements/bench.txt
 	$(call pip,-r requirements/bench.txt)
 	@touch $@
 
-docs: $(VENV)/.installed  ## write docs/command.md anew, from the help of every verb
+docs: $(VENV)/.tools  ## write the reference pages anew, from the help and the schema, and build the site
 	@$(BIN)/python docs/reference.py
+	@$(BIN)/python -m sphinx -q -W --keep-going -n -b html -c docs . $(VENV)/site
+	@echo "  $(VENV)/site/docs/index.html"
 
 faults: $(VENV)/.tools  ## prove it: the fault matrix, every crash point, hundreds of random kills; writes docs/reliability.md
 	@$(BIN)/python -m tests.faults docs/reliability.md
@@ -95,7 +97,7 @@ $(VENV)/.installed: $(VENV)/.made core/pyproject.toml $(FAMILIES:%=%/pyproject.t
 	$(call pip,-e "./core[all]" $(FAMILIES:%=-e ./%))
 	@touch $@
 
-$(VENV)/.tools: $(VENV)/.installed requirements/dev.txt
-	@echo "· the tools of requirements/dev.txt"
-	$(call pip,-r requirements/dev.txt)
+$(VENV)/.tools: $(VENV)/.installed requirements/dev.txt requirements/docs.txt
+	@echo "· the tools of requirements/dev.txt and docs.txt"
+	$(call pip,-r requirements/dev.txt -r requirements/docs.txt)
 	@touch $@

@@ -38,65 +38,69 @@ class _Table(BaseModel):
 class TimeoutsTable(_Table):
     """Seconds for each part of the work."""
 
-    connect: Seconds = 10
-    submit: Seconds = 120
-    poll: Seconds = 30
-    download: Seconds = 60
-    wait: Seconds | None = None
+    connect: Seconds = Field(default=10, description="seconds for a connection")
+    submit: Seconds = Field(default=120, description="seconds for the answer to a submit")
+    poll: Seconds = Field(default=30, description="seconds for the answer to a look")
+    download: Seconds = Field(default=60, description="seconds between two pieces of a file")
+    wait: Seconds | None = Field(default=None, description="seconds for a whole job; else the family says")
 
 
 class PollTable(_Table):
     """Seconds between two looks at a job."""
 
-    initial: Seconds | None = None
-    maximum: Seconds | None = None
+    initial: Seconds | None = Field(default=None, description="seconds between the first looks; 2 unless given")
+    maximum: Seconds | None = Field(default=None, description="seconds between looks at most; 60 unless given")
 
 
 class LimitsTable(_Table):
     """What the account may do at a time."""
 
-    concurrent: Whole | None = None
-    per_minute: Whole | None = None
+    concurrent: Whole | None = Field(default=None, description="open jobs at a time")
+    per_minute: Whole | None = Field(default=None, description="submits in any minute")
 
 
 class ProviderTable(_Table):
     """A configured account of a family."""
 
-    family: Text
-    gateway: Text | None = None
-    base_url: Text | None = None
-    api_key_env: Variable | None = None
-    plugin: Text | None = None
-    defaults: dict[str, Any] = {}
-    timeouts: TimeoutsTable = TimeoutsTable()
-    poll: PollTable = PollTable()
-    limits: LimitsTable = LimitsTable()
+    family: Text = Field(description="the installed family")
+    gateway: Text | None = Field(default=None, description="which service of that kind; else the family's first")
+    base_url: Text | None = Field(default=None, description="its address; else the gateway's")
+    api_key_env: Variable | None = Field(
+        default=None, description="the variable that holds its key; else the common key, where that may go"
+    )
+    plugin: Text | None = Field(default=None, description="the distribution, when several bring the family")
+    defaults: dict[str, Any] = Field(default={}, description="fields of requests that the call leaves unset")
+    timeouts: TimeoutsTable = Field(default=TimeoutsTable(), description="how long each part may take")
+    poll: PollTable = Field(default=PollTable(), description="how often to look")
+    limits: LimitsTable = Field(default=LimitsTable(), description="what the account may do at a time")
 
 
 class GatewayTable(_Table):
     """A gateway of your own: what differs from the family's gateway `like`."""
 
-    like: Text
-    base_url: Text | None = None
-    auth: Auth | None = None
-    values: dict[str, str | dict[str, str]] = {}
-    members: dict[str, Any] = {}
-    lacks: list[Text] | None = None
-    unread: list[Text] | None = None
+    like: Text = Field(description="the gateway of the family that all else is taken from")
+    base_url: Text | None = Field(default=None, description="its address")
+    auth: Auth | None = Field(default=None, description="the header of the key, such as 'Authorization: Bearer {key}'")
+    values: dict[str, str | dict[str, str]] = Field(
+        default={}, description="route values it offers, and what they are in addresses"
+    )
+    members: dict[str, Any] = Field(default={}, description="what it wants in the body of every submit")
+    lacks: list[Text] | None = Field(default=None, description="calls it has no address for")
+    unread: list[Text] | None = Field(default=None, description="fields of requests that it does not take")
 
 
 class BudgetTable(_Table):
     """How many jobs may be paid for."""
 
-    max_jobs: Whole
-    per: Literal["day", "month", "ever"] = "day"
+    max_jobs: Whole = Field(description="paid jobs, over all providers")
+    per: Literal["day", "month", "ever"] = Field(default="day", description="of a UTC day, of a month, or in all")
 
 
 class DefaultTable(_Table):
     """A provider for each kind of request."""
 
-    image: Text | None = None
-    video: Text | None = None
+    image: Text | None = Field(default=None, description="the provider of pictures")
+    video: Text | None = Field(default=None, description="the provider of clips")
 
 
 class Configuration(BaseSettings):
@@ -106,14 +110,22 @@ class Configuration(BaseSettings):
         title="gen302.toml", extra="forbid", strict=True, case_sensitive=True, hide_input_in_errors=True
     )
 
-    default: Text | DefaultTable | None = None
-    providers: dict[str, ProviderTable] = {}
-    aliases: dict[str, Annotated[list[Text], Field(min_length=1)]] = {}
-    budget: BudgetTable | None = None
-    gateways: dict[str, GatewayTable] = {}
-    ledger: Ledger | None = None
-    plugins: list[Text] | None = None
-    observers: list[Text] = []
+    default: Text | DefaultTable | None = Field(
+        default=None, description="the provider that serves; or one for each kind"
+    )
+    providers: dict[str, ProviderTable] = Field(default={}, description="accounts of families, by names of yours")
+    aliases: dict[str, Annotated[list[Text], Field(min_length=1)]] = Field(
+        default={}, description="providers to ask in order, under one name"
+    )
+    budget: BudgetTable | None = Field(default=None, description="a cap on paid jobs")
+    gateways: dict[str, GatewayTable] = Field(
+        default={}, description="services that speak a known dialect with differences"
+    )
+    ledger: Ledger | None = Field(
+        default=None, description="where paid jobs are written down; else a file in your data folder"
+    )
+    plugins: list[Text] | None = Field(default=None, description="the distributions that may be loaded; else all")
+    observers: list[Text] = Field(default=[], description="who is told of every job")
 
     @classmethod
     def settings_customise_sources(
