@@ -6,7 +6,7 @@ FAMILIES := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-browser vendor faults bench docs clean
+.PHONY: help demo test test-browser vendor faults bench docs fuzz clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -57,6 +57,13 @@ docs: $(VENV)/.tools  ## write the reference pages anew, from the help and the s
 faults: $(VENV)/.tools  ## prove it: the fault matrix, every crash point, hundreds of random kills; writes docs/reliability.md
 	@$(BIN)/python -m tests.faults docs/reliability.md
 
+FUZZ_SECONDS ?= 60
+
+fuzz: $(VENV)/.fuzz  ## hostile replies, mutated towards code not yet reached (FUZZ_SECONDS=60)
+	@mkdir -p $(VENV)/fuzz
+	@timeout $$(($(FUZZ_SECONDS) + 120)) $(BIN)/python -m tests.faults.fuzz $(VENV)/fuzz \
+		-max_total_time=$(FUZZ_SECONDS) -max_len=4096 -len_control=0 -artifact_prefix=$(CURDIR)/$(VENV)/fuzz- -print_final_stats=1
+
 clean:  ## remove everything that was set up or produced here
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov gen302-demo
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -100,4 +107,9 @@ $(VENV)/.installed: $(VENV)/.made core/pyproject.toml $(FAMILIES:%=%/pyproject.t
 $(VENV)/.tools: $(VENV)/.installed requirements/dev.txt requirements/docs.txt
 	@echo "· the tools of requirements/dev.txt and docs.txt"
 	$(call pip,-r requirements/dev.txt -r requirements/docs.txt)
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.tools requirements/fuzz.txt
+	@echo "· the tools of requirements/fuzz.txt"
+	$(call pip,-r requirements/fuzz.txt)
 	@touch $@

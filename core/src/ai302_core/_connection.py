@@ -34,11 +34,18 @@ class _LazyKey:
     @property
     def source(self) -> str:
         """Where the key comes from, such as the name of a variable. Raises ConfigError when there is none."""
-        return self._look_up().source
+        return self._looked_up().source
 
     def reveal(self) -> str:
         """The key itself. Raises ConfigError when there is none for this address; nothing was sent."""
-        return self._look_up().reveal()
+        return self._looked_up().reveal()
+
+    def _looked_up(self) -> Secret:
+        try:
+            return self._look_up()
+        except ConfigError as problem:
+            # Some tools print the variables of every frame, and those behind it hold keys.
+            raise problem.with_traceback(None) from None
 
 
 class Connection:
@@ -55,9 +62,14 @@ class Connection:
         ledger: str | None = None,
         budget: Mapping[str, Any] | None = None,
     ) -> None:
-        self.settings = config.load_settings(config_from, budget=budget)
+        try:
+            self.settings = config.load_settings(config_from, budget=budget)
+            key = None if api_key is None else config.SecretKey(api_key)
+            address = None if base_url is None else config.normalise_base_url(base_url)
+        except ConfigError as problem:
+            raise problem.with_traceback(None) from None  # the frames behind it hold files and the whole environment
         self.name = name
-        self._given = {"api_key": api_key, "base_url": base_url, "gateway": gateway}
+        self._given: dict[str, Any] = {"api_key": key, "base_url": address, "gateway": gateway}
         self._accounts: dict[str, Account] = {}
         self._lock = threading.Lock()
         store = _sqlite.open_ledger(config.ledger_url(self.settings, ledger), data_dir=config.data_dir())
