@@ -12,6 +12,7 @@ import pytest
 from ai302_core import _acting, _flows, _looking, _outcomes, _reconciling, _submitting
 from ai302_core._submitting import Order
 from ai302_core.errors import (
+    ApiError,
     AuthenticationError,
     JobFailed,
     JobInputRequired,
@@ -272,6 +273,17 @@ def test_cancel_is_honest(bought: Any, account: Any) -> None:
     fed, job = bought((b"", 200), *[(RUNNING,)] * 5)
     kept = fed.run(_flows.cancel(account, job))
     assert (kept.status, kept.warnings[-1].code) == (Status.RUNNING, "cancel_asked")
+    fed, job = bought((b"", 504), (b"<html>", 200), (b"", 200), ({"data": {"status": "fail", "reason": "canceled"}},))
+    assert fed.run(_flows.cancel(account, job)).status is Status.CANCELED, "asked until it was heard"
+    fed, job = bought((b"no such address", 404))
+    with pytest.raises(ApiError):
+        fed.run(_flows.cancel(account, job))
+    assert fed.ledger.job(job.id).warnings == (), "it was not asked, whatever it says later"
+    fed, job = bought(*[TransportError("reset", sent=True)] * 20)
+    with pytest.raises(TransportError) as trouble:
+        fed.run(_flows.cancel(account, job))
+    assert (trouble.value.billed, f"gen302 cancel {job.id}" in trouble.value.hint) == ("yes", True)
+    assert sum(fed.sleeps) <= 31
     plain = replace(account, gateway=account.family.gateways[1])
     with pytest.raises(ParameterError, match="cannot cancel"):
         fed.run(_flows.cancel(plain, kept))

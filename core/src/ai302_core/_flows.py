@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -11,13 +12,17 @@ from typing import Any
 from . import _looking, _planning, _policies, _reading, _wire, downloads
 from ._accounts import Account
 from ._looking import OnUpdate
-from ._steps import Flow, NewId, Now, Record, Send, Sleep
+from ._steps import Call, Flow, NewId, Now, Record, Reply, Send, Sleep
 from .errors import (
     Ai302Error,
     ApiError,
     ParameterError,
+    TransportError,
 )
 from .jobs import Job, Notice, Status
+
+_CANCEL_PATIENCE = 30.0
+"""Seconds in which a service in trouble is asked again to stop."""
 
 
 def settle(account: Account, job: Job, *, timeout: float | None, on_update: OnUpdate | None) -> Flow[Job]:
@@ -53,16 +58,16 @@ def cancel(account: Account, job: Job) -> Flow[Job]:
             hint=f"gen302 wait {job.id}",
         )
     call = _wire.call(account, operation.cancel, job.route, purpose="poll", job_id=job.remote_id)
-    reply = yield from Send(call)
-    now = yield from Now()
-    said = _reading.refusal(reply, account.gateway.refused, now)
-    if said is not None or reply.status >= 400:
-        text = f"{account.name} did not take the cancel (HTTP {reply.status}); {job.id} goes on and may be billed."
-        error: Ai302Error = said.error(account.name) if said else ApiError(text, status_code=reply.status)
-        error.billed = job.billed
-        raise error
     asked = Notice(code="cancel_asked", message="The service was asked to stop.")
-    job = replace(job, warnings=(*job.warnings, asked))
+    before = job
+    if asked not in job.warnings:
+        # Before it is asked: an answer may be lost, and a canceled task be called failed.
+        job = yield from Record(lambda ledger: ledger.write(replace(before, warnings=(*before.warnings, asked))))
+    try:
+        yield from _asked_to_stop(account, job, call)
+    except ApiError:
+        yield from Record(lambda ledger: ledger.write(before))
+        raise
     for attempt in range(1, 6):
         (seen,) = yield from _looking.look(account, [job])
         job = seen.job
@@ -70,6 +75,38 @@ def cancel(account: Account, job: Job) -> Flow[Job]:
             return job
         yield from Sleep(_policies.backoff(attempt, first=0.5, ceiling=2.0), _policies.SPREAD)
     return (yield from Record(lambda ledger: ledger.write(job)))
+
+
+def _asked_to_stop(account: Account, job: Job, call: Call) -> Flow[None]:
+    """Ask until the service has heard it; asking again is free. Raises what it says, or its trouble after a while."""
+    start = yield from Now()
+    for attempt in itertools.count(1):
+        reply: Reply | None = None
+        error: Ai302Error
+        after: float | None = None
+        try:
+            reply = yield from Send(call)
+        except TransportError as problem:
+            error = problem
+        now = yield from Now()
+        if reply is not None:
+            after = _reading.retry_after(reply, now)
+            said = _reading.refusal(reply, account.gateway.refused, now)
+            weather = reply.status >= 500 or reply.status in (408, 425, 429)
+            page = reply.status < 300 and reply.document is None and reply.body.strip() not in (b"", b"null")
+            if reply.status < 300 and said is None and not page:
+                return
+            text = f"{account.name} did not take the cancel (HTTP {reply.status}). {_reading.likely_cause(reply)}"
+            error = said.error(account.name) if said else ApiError(text, status_code=reply.status)
+            if not (weather or page):
+                error.billed = job.billed
+                raise error
+        wait = _policies.backoff(attempt, after)
+        if (now - start).total_seconds() + wait > _CANCEL_PATIENCE:
+            error.billed = job.billed
+            error.hint = f"gen302 cancel {job.id} asks again; until then it goes on and may be billed."
+            raise error
+        yield from Sleep(wait, _policies.SPREAD)
 
 
 def poll(account: Account, job: Job) -> Flow[Job]:

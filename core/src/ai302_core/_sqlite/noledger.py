@@ -1,4 +1,4 @@
-"""`ledger = "off"`: remembers nothing but this process's open jobs and uploads, so that its limits hold."""
+"""`ledger = "off"`: remembers this process's open jobs, last minute and uploads, so that its limits hold."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ class NoLedger:
         """After a fork: the open jobs are the parent's."""
         self._lock = threading.Lock()
         self._open: dict[str, Job] = {}
+        self._begun: dict[str, tuple[str, datetime]] = {}
 
     def find_key(self, key: str, digest: str) -> Claim | None:
         return None
@@ -57,6 +58,12 @@ class NoLedger:
             ]
             if limits.concurrent is not None and len(busy) >= limits.concurrent:
                 return Claim(job=None, waiting=True)
+            if limits.per_minute is not None:
+                minute = job.created_at - timedelta(seconds=60)
+                self._begun = {name: entry for name, entry in self._begun.items() if entry[1] > minute}
+                if sum(provider == job.provider for provider, _ in self._begun.values()) >= limits.per_minute:
+                    return Claim(job=None, waiting=True)
+                self._begun[job.id] = job.provider, job.created_at
             self._open[job.id] = job
         if intent.save_to is not None:
             self._destinations[job.id] = intent.save_to
@@ -72,6 +79,8 @@ class NoLedger:
 
     def write(self, job: Job, reply: bytes = b"") -> Job:
         with self._lock:
+            if job.status is Status.REFUSED:
+                self._begun.pop(job.id, None)
             if job.status.settled:
                 self._open.pop(job.id, None)
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -59,9 +60,14 @@ class LiveLine:
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._shown.stop()
+        with suppress(OSError):  # the terminal was closed: nobody sees it go
+            self._shown.stop()
 
     def __call__(self, job: Job) -> None:
+        with suppress(OSError):  # what is under way is paid, and goes on unseen
+            self._show(job)
+
+    def _show(self, job: Job) -> None:
         if self._job is None or self._job.id != job.id:
             self._shown.reset(self._task, percent="", age=age(job), history=tuple(self._history(job)))
         if job.status.settled and (self._job is None or self._job.status is not job.status):
@@ -79,7 +85,10 @@ class LiveLine:
 
     def stage(self, text: str) -> None:
         """What the command itself does now: the bar moves without an end, since nobody knows."""
-        self._shown.update(self._task, description=escape(text), total=None, completed=0.0, percent="", refresh=True)
+        with suppress(OSError):
+            self._shown.update(
+                self._task, description=escape(text), total=None, completed=0.0, percent="", refresh=True
+            )
 
 
 def _unicode(console: Console) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,8 @@ class LiveTable:
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._live.stop()
+        with contextlib.suppress(OSError):  # the terminal was closed: nobody sees it go
+            self._live.stop()
 
     def update(self, job: Job) -> None:
         """A new snapshot, from any thread."""
