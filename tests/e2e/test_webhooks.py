@@ -14,7 +14,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from ai302_core import ImageRequest, Job, ParameterError, aconnect
+from ai302_core import ImageRequest, Job, ParameterError, VideoRequest, aconnect
 from ai302_core.sandbox import RunningSandbox, serve
 from ai302_core.sandbox.listener import Listener
 from ai302_core.webhooks import LARGEST, Receiver
@@ -179,6 +179,44 @@ def test_another_family_calls_once_it_has_ended(open_shop: Callable[..., Any], l
     (told,) = shop.sandbox.callbacks
     assert (told.body["status"], told.body["request_id"] == job.remote_id) == ("completed", False)
     assert shop.sandbox.paid == 1
+
+
+@pytest.mark.parametrize(
+    ("family", "model", "order"),
+    [
+        ("veo", "google-veo3.1-t2v", VideoRequest),
+        ("veo", "google/veo3.1/text-to-video", VideoRequest),
+        ("unified_image", "gpt-image-2-t2i", ImageRequest),
+    ],
+)
+def test_every_way_a_callback_goes_wrong(
+    open_shop: Callable[..., Any], listening: Callable[[Any], str], family: str, model: str, order: Any
+) -> None:
+    shop = open_shop(speed=0.0)
+    buyer = shop.buyer(provider={"family": family})
+    hooks = Receiver(buyer.provider, token=TOKEN)
+    address = hooks.address(listening(hooks))
+    lies = {
+        "status": "failed",
+        "result": {"video_url": "https://evil.example/a", "image_url": "https://evil.example/a"},
+    }
+    jobs = [buyer.submit(order(f"lamp {n}", model=model), webhook=address) for n in range(5)]
+    early = post(address.replace("{job_id}", jobs[0].id), json.dumps(lies).encode())
+    assert (early, buyer.poll(jobs[0]).status.settled) == (200, False)
+    for kind, more in {"duplicate": {}, "missing": {}, "late": {"seconds": 900}, "reorder": {}}.items():
+        shop.sandbox.fault("callback", kind, **more)
+    shop.sandbox.fault("callback", "forge", members=lies)
+    shop.sandbox.advance(400)
+    results = [buyer.wait(job, timeout=20) for job in jobs]
+    assert all(len(result.images) + len(result.videos) >= 1 for result in results)
+    until(lambda: len(shop.sandbox.callbacks) == 5)  # two, none, none yet, one, two
+    polls = shop.count("poll")
+    shop.sandbox.advance(900)
+    until(lambda: len(shop.sandbox.callbacks) == 6)
+    assert {told.status for told in shop.sandbox.callbacks} == {200}
+    assert shop.count("poll") == polls  # what is settled is not looked at again
+    assert all("evil" not in buyer.job(job.id).to_json() for job in jobs)
+    assert shop.sandbox.paid == 5
 
 
 def test_a_token_that_can_be_guessed_is_refused(open_shop: Callable[..., Any]) -> None:

@@ -72,12 +72,12 @@ def submit(members: Members, request: Request, order: Order) -> Flow[Job]:
     raise _nobody(refused)
 
 
-def preview(members: Members, request: Request, *, lenient: bool = False) -> Flow[Preview]:
+def preview(members: Members, request: Request, *, lenient: bool = False, webhook: str | None = None) -> Flow[Preview]:
     """The exact request of the first member that can express it. Sends nothing."""
     refused: dict[str, Ai302Error] = {}
     for name, member in members.items():
         try:
-            shown = yield from _submitting.preview(_usable(member), request, lenient=lenient)
+            shown = yield from _submitting.preview(_usable(member), request, lenient=lenient, webhook=webhook)
             return replace(shown, warnings=(*_notices(refused), *shown.warnings))
         except Ai302Error as problem:
             if not moves_on(problem):

@@ -79,12 +79,15 @@ class _Masked:
         return "***"
 
 
-def preview(account: Account, request: Request, *, lenient: bool = False, parent: Job | None = None) -> Flow[Preview]:
+def preview(
+    account: Account, request: Request, *, lenient: bool = False, parent: Job | None = None, webhook: str | None = None
+) -> Flow[Preview]:
     """The exact request a submit would send, its key masked. Sends nothing, records nothing."""
     account = replace(account, key=_Masked())
     made = _planning.plan(account, request, lenient=lenient, parent=parent)
+    _additions.check_webhook(account, made.operation, webhook)
     loaded = yield from pictures(made.request)
-    made = _additions.added(account, made, None, "")
+    made = _additions.added(account, made, webhook, "JOB-ID")
     _planning.build(account, made, loaded)
     links, uploads = yield from _uploading.foreseen(account, made, loaded)
     call, warnings = _planning.build(account, made, loaded, links)

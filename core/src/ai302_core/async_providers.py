@@ -185,10 +185,10 @@ class AsyncProvider:
         account = await to_thread(self._connection.of, None, asset.kind)
         return await self._connection.async_driver(account).run(downloads.open_stream(asset, base_url=account.base_url))
 
-    async def dry_run(self, request: Request, *, lenient: bool = False) -> Preview:
+    async def dry_run(self, request: Request, *, lenient: bool = False, webhook: str | None = None) -> Preview:
         """See `Provider.dry_run`."""
         members = await to_thread(self._connection.members, request)
-        flow = _routing.preview(members, request, lenient=lenient)
+        flow = _routing.preview(members, request, lenient=lenient, webhook=webhook)
         return await self._connection.async_driver(_routing.leader(members)).run(flow)
 
     async def models(self, task: str | None = None) -> tuple[Model, ...]:

@@ -243,10 +243,10 @@ class Provider:
         account = self._connection.of(None, asset.kind)
         return self._connection.driver(account).run(downloads.open_stream(asset, base_url=account.base_url))
 
-    def dry_run(self, request: Request, *, lenient: bool = False) -> Preview:
+    def dry_run(self, request: Request, *, lenient: bool = False, webhook: str | None = None) -> Preview:
         """The exact HTTP request `submit` would send, its key masked. Nothing is sent. Raises as `submit`."""
         members = self._connection.members(request)
-        flow = _routing.preview(members, request, lenient=lenient)
+        flow = _routing.preview(members, request, lenient=lenient, webhook=webhook)
         return self._connection.driver(_routing.leader(members)).run(flow)
 
     def models(self, task: str | None = None) -> tuple[Model, ...]:

@@ -23,7 +23,7 @@ VERBS = (
     ("save", "put a job's files on disk; again is free", "follow"),
     ("cancel", "ask the service to stop", "follow"),
     ("cost", "what jobs cost, by the service's own records", "cost"),
-    ("jobs", "list, show, resume, adopt, reconcile, gallery", "jobs"),
+    ("jobs", "list, show, resume, adopt, reconcile, ask, gallery", "jobs"),
     ("set up",),
     ("init", "write a commented gen302.toml: three questions", "init"),
     ("doctor", "what is configured, what answers; free", "doctor"),

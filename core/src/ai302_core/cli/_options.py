@@ -112,6 +112,16 @@ def intention(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--again", action="store_true", help="buy once more under a key whose attempt failed")
 
 
+def callback(parser: argparse.ArgumentParser) -> None:
+    """--webhook"""
+    parser.add_argument(
+        "--webhook",
+        metavar="URL",
+        type=text,
+        help="an address the service may call, {job_id} in it filled",
+    )
+
+
 def saving(parser: argparse.ArgumentParser) -> None:
     """Where files go."""
     group = parser.add_argument_group("files")

@@ -14,7 +14,7 @@ from ._options import Parser
 from ._session import Session, execute
 
 INNER = {
-    "jobs": ("list", "show", "resume", "adopt", "reconcile", "gallery"),
+    "jobs": ("list", "show", "resume", "adopt", "reconcile", "ask", "gallery"),
     "config": ("show", "path", "schema"),
     "plugins": ("list", "new", "check"),
     "completion": ("bash", "zsh", "fish", "powershell"),

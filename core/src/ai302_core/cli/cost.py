@@ -17,7 +17,7 @@ from . import _options
 from ._options import Parser
 from ._session import Session, execute
 from ._table import lines
-from .follow import each
+from .make import each
 
 if TYPE_CHECKING:
     from ai302_core.ledger import Ledger
@@ -101,7 +101,7 @@ def _cost(session: Session) -> int:
         rows.append((job.id, job.provider, job.model or job.operation, _words(cost)))
         return 0
 
-    code = each(session, one)
+    code = each(session, session.options.jobs, one)
     if not session.output.as_json and len(rows) > 1:
         for line in lines(rows):
             session.output.data(line)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ai302_core.errors import Ai302Error
 from ai302_core.jobs import Job, Result, Status
-from ai302_core.ledger import named
 
 from . import _options, _verdict, make
 from ._options import Parser
-from ._progress import now, watching
 from ._session import Session, execute
 
 
@@ -61,34 +59,8 @@ def _jobs(parser: Parser) -> None:
     parser.add_argument("jobs", metavar="JOB", nargs="+", help=_options.JOB)
 
 
-def each(session: Session, work: Callable[[Job], int]) -> int:
-    """Do the work for every job named, an error of one told and the next one done; the first code that is not 0."""
-    codes: list[int] = []
-    for ref in session.options.jobs:
-        session.job = None
-        try:
-            session.job = named(session.ledger, ref)
-            codes.append(work(session.job))
-        except Ai302Error as error:
-            codes.append(session.tell(getattr(error, "job", None) or session.job, error=error))
-    return next((code for code in codes if code), _verdict.OK)
-
-
 def _wait(session: Session) -> int:
-    patience, start = session.options.timeout, now()
-
-    def wait(job: Job) -> int:
-        if patience is not None:  # all of them together
-            session.options.timeout = max(0.0, patience - (now() - start).total_seconds())
-        out = session.connection.ledger.destination(job.id)
-        with watching(session) as watch:
-            result = make.finish(session, job, watch, out)
-        code = make.told(session, result)
-        if out is None:
-            session.output.say(f"Next: gen302 save {job.id}")
-        return code
-
-    return each(session, wait)
+    return make.wait_for(session, session.options.jobs)
 
 
 def _save(session: Session) -> int:
@@ -102,7 +74,7 @@ def _save(session: Session) -> int:
         result = session.provider.wait(job, timeout=0)
         return make.told(session, make.saved(session, result, out))
 
-    return each(session, save)
+    return make.each(session, session.options.jobs, save)
 
 
 def _unfinished(job: Job) -> Ai302Error:
@@ -124,4 +96,4 @@ def _cancel(session: Session) -> int:
             session.output.say(f"Next: gen302 save {after.id}")
         return session.tell(after, code=code)
 
-    return each(session, cancel)
+    return make.each(session, session.options.jobs, cancel)

@@ -1,4 +1,4 @@
-"""The verb jobs: list, show, resume, adopt, reconcile, gallery. Looking opens the ledger and nothing else."""
+"""The verb jobs: list, show, resume, adopt, reconcile, ask, gallery. Looking opens the ledger and nothing else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ai302_core.errors import ParameterError
 from ai302_core.jobs import Job
 from ai302_core.ledger import named
 
-from . import _history, _options, _table, _verdict, gallery, reconcile
+from . import _history, _options, _table, _verdict, ask, gallery, reconcile
 from ._options import Parser
 from ._progress import now
 from ._session import Session, execute
@@ -43,7 +43,7 @@ def _unknown(word: str) -> Any:
 def _list_parser() -> Parser:
     parser = Parser(
         "jobs list",
-        "The jobs of this computer, newest first. Also: gen302 jobs show|resume|adopt|reconcile|gallery --help",
+        "The jobs of this computer, newest first. Also: gen302 jobs show|resume|adopt|reconcile|ask|gallery --help",
         (
             "gen302 jobs",
             "gen302 jobs list --status running --status queued --since 2h",
@@ -182,5 +182,6 @@ _WORK = {
     "resume": (_resume_parser, _resume),
     "adopt": (_adopt_parser, _adopt),
     "reconcile": (reconcile.parser, reconcile.perform),
+    "ask": (ask.parser, ask.perform),
     "gallery": (gallery.parser, gallery.write),
 }

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ai302_core import _acting, _flows, _outcomes
+from ai302_core.errors import Ai302Error, ParameterError
 from ai302_core.jobs import Job, Preview, Result
+from ai302_core.ledger import named
 
-from . import _again, _options, _requests
+from . import _again, _options, _requests, _verdict
 from ._options import Parser
-from ._progress import Watching, watching
+from ._progress import Watching, now, watching
 from ._session import Session, execute
 
 SENDING = "sending; Ctrl-C is held until the answer is here"
@@ -69,6 +71,7 @@ def _asking(parser: Parser) -> None:
     )
     _options.request(parser)
     _options.intention(parser)
+    _options.callback(parser)
 
 
 def _act_parser() -> Parser:
@@ -80,6 +83,7 @@ def _act_parser() -> Parser:
             "gen302 act last upscale-2 -o pictures",
             "gen302 act k3v9 vary-region --mask mask.png --prompt 'a red door'",
             "gen302 act last continue --prompt 'a wider view'",
+            "gen302 act last imagine-all      (one press, four jobs)",
         ),
     )
     parser.add_argument("job", metavar="JOB", help=_options.JOB)
@@ -88,6 +92,7 @@ def _act_parser() -> Parser:
     parser.add_argument("--mask", metavar="FILE", help="white = repaint")
     _options.fields(parser)
     parser.add_argument("--key", metavar="K", type=_options.text, help="your name for it: never paid twice")
+    _options.callback(parser)
     parser.add_argument("--no-wait", action="store_true", help="return as soon as it is accepted")
     parser.add_argument("--timeout", metavar="S", type=_options.seconds, help="seconds to wait for the files")
     _options.saving(parser)
@@ -102,14 +107,15 @@ def _run(session: Session) -> int:
     options = session.options
     request = _again.requested(session)
     if options.dry_run:
-        return _preview(session, session.provider.dry_run(request, lenient=options.lenient))
+        return _preview(session, session.provider.dry_run(request, lenient=options.lenient, webhook=options.webhook))
     out = _options.absolute(options.out or ".")
     with watching(session) as watch:
         watch.stage(SENDING)
         with session.pays():
             session.job = session.provider.submit(
-                request, key=options.key, again=options.again, lenient=options.lenient, save_to=out
-            )
+                request, key=options.key, again=options.again, lenient=options.lenient, save_to=out,
+                webhook=options.webhook,
+            )  # fmt: skip
         result = finish(session, session.job, watch, out)
     return told(session, result)
 
@@ -118,14 +124,14 @@ def _submit(session: Session) -> int:
     options = session.options
     request = _again.requested(session)
     if options.dry_run:
-        return _preview(session, session.provider.dry_run(request, lenient=options.lenient))
+        return _preview(session, session.provider.dry_run(request, lenient=options.lenient, webhook=options.webhook))
     out = _options.destination(options)
     with watching(session) as watch:
         watch.stage(SENDING)
         with session.pays():
             session.job = session.provider.submit(
                 request, key=options.key, again=options.again, lenient=options.lenient, timeout=options.timeout,
-                save_to=out,
+                save_to=out, webhook=options.webhook,
             )  # fmt: skip
     return accepted(session, session.job)
 
@@ -135,13 +141,62 @@ def _act(session: Session) -> int:
     parent = session.provider.job(options.job)
     fields = _answers(session, parent)
     out = _options.absolute(options.out or ".")
+    keep = out if not options.no_wait or options.out is not None else None
+    terms = {"key": options.key, "save_to": keep, "webhook": options.webhook}
+    if options.action != "continue" and (action := _acting.chosen(parent, options.action)).jobs > 1:
+        if fields:
+            raise ParameterError(f"{action.name} takes no {next(iter(fields))}. Nothing was sent.")
+        return _act_all(session, parent, terms)
     with watching(session) as watch:
         watch.stage(SENDING)
         with session.pays():
-            keep = out if not options.no_wait or options.out is not None else None
-            session.job = session.provider.act(parent, options.action, key=options.key, save_to=keep, **fields)
+            session.job = session.provider.act(parent, options.action, **terms, **fields)
         result = None if options.no_wait else finish(session, session.job, watch, out)
     return accepted(session, session.job) if result is None else told(session, result)
+
+
+def _act_all(session: Session, parent: Job, terms: dict[str, Any]) -> int:
+    options = session.options
+    session.goes_on = "gen302 jobs resume"
+    with watching(session) as watch:
+        watch.stage(SENDING)
+        with session.pays():
+            jobs = session.provider.act_all(parent, options.action, **terms)
+    if options.no_wait:
+        return each(session, jobs, lambda job: accepted(session, job))
+    session.output.say(f"{len(jobs)} jobs: {' '.join(job.id for job in jobs)}")
+    return wait_for(session, jobs)
+
+
+def each(session: Session, jobs: Iterable[Job | str], work: Callable[[Job], int]) -> int:
+    """Do the work for every job, an error of one told and the next one done; the first code that is not 0."""
+    codes: list[int] = []
+    for entry in jobs:
+        session.job = None
+        try:
+            session.job = entry if isinstance(entry, Job) else named(session.ledger, entry)
+            codes.append(work(session.job))
+        except Ai302Error as error:
+            codes.append(session.tell(getattr(error, "job", None) or session.job, error=error))
+    return next((code for code in codes if code), _verdict.OK)
+
+
+def wait_for(session: Session, jobs: Iterable[Job | str]) -> int:
+    """Follow each until it settles, all of them within --timeout; put its files where its submit said."""
+    patience, start = session.options.timeout, now()
+
+    def wait(job: Job) -> int:
+        if patience is not None:
+            session.options.timeout = max(0.0, patience - (now() - start).total_seconds())
+        out = session.connection.ledger.destination(job.id)
+        with watching(session) as watch:
+            result = finish(session, job, watch, out)
+        code = told(session, result)
+        if out is None:
+            session.output.say(f"Next: gen302 save {job.id}")
+        return code
+
+    return each(session, jobs, wait)
 
 
 def _answers(session: Session, job: Job) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ai302_core.sandbox import Answer, Emulation, Handler, Incoming, Route, World, bearer, data_link, refusal_302ai
 
-from ._sandbox_clips import DOCUMENTS, FAMILY, Clip
+from ._sandbox_clips import CALLBACKS, DOCUMENTS, FAMILY, Clip
 
 __all__ = ["BANNED_WORD", "emulation"]
 
@@ -153,6 +153,11 @@ def _submit(door: Door) -> Handler:
             return refusal_302ai(world.option(FAMILY, "balance_status"), -10004)
         task = _started(world, incoming, door, model, body, tuple(pictures))
         world.accept(task, row, cost_ids=(task.billed,) if door.kind == "unified" else ())
+        hook = incoming.query.get("webhook") if door.kind == "unified" else body.get("callback")
+        if hook and door.kind in CALLBACKS:
+            # (4.1) Three more where the answer is not 200, for pictures; what the mount does then is not known.
+            again = (2, 4, 6) if door.kind == "unified" else ()
+            world.tell(str(hook), task.ends(), lambda: CALLBACKS[door.kind](task, world, str(hook)), again=again)
         return Answer(200, _accepted(door, task, world))
 
     return submit

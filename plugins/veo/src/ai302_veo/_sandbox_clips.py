@@ -14,7 +14,7 @@ from typing import Any
 
 from ai302_core.sandbox import Look, Task, World, clip
 
-__all__ = ["DOCUMENTS", "FAMILY", "WORDS", "Clip"]
+__all__ = ["CALLBACKS", "DOCUMENTS", "FAMILY", "WORDS", "Clip"]
 
 FAMILY = "veo"
 
@@ -96,10 +96,13 @@ class Clip(Task):
             shown = Look(self.prompt, "1", self.uuid)
             self.large = world.publish(partial(clip, shown, (width * 3 // 2, height * 3 // 2), 4), "mp4")
 
+    def ends(self) -> float:
+        """When it will be over, unless it is stuck; seconds since 1970."""
+        return self.submitted + (0.6 if self.reason else 1.0) * self.seconds
+
     def ended(self, now: float) -> float:
         """When it was over, seconds since 1970; 0 while it is not."""
-        over = {"done": 1.0, "failed": 0.6}.get(self.phase(now))
-        return self.submitted + over * self.seconds if over else 0.0
+        return self.ends() if self.phase(now) in ("done", "failed") else 0.0
 
 
 def _ms(seconds: float) -> int:
@@ -234,3 +237,25 @@ DOCUMENTS: Mapping[str, Callable[[Clip, World], dict[str, Any]]] = {
     "mounted": _mounted,
 }
 """Kind of door -> the document of a clip."""
+
+
+def _unified_callback(task: Clip, world: World, hook: str) -> dict[str, Any] | None:
+    """(4.4) Not what a look says: the link is nested, and the id is the call's own. Of a failure nothing is known."""
+    document = _unified(task, world)
+    if not task.ended(world.now()):
+        return None
+    result = {name: document[name] for name in ("video_url", "raw_response", "error") if name in document}
+    said = {"model": task.model, "status": document["status"], "webhook": hook}
+    return {**said, "request_id": world.request_id(), "result": result}
+
+
+def _mounted_callback(task: Clip, world: World, hook: str) -> dict[str, Any] | None:
+    """(2.6) `callback` is documented and what it sends is not: here, what a look says, once it is over."""
+    return _mounted(task, world) if task.ended(world.now()) else None
+
+
+CALLBACKS: Mapping[str, Callable[[Clip, World, str], dict[str, Any] | None]] = {
+    "unified": _unified_callback,
+    "mounted": _mounted_callback,
+}
+"""Kind of door -> what it posts to the address given with the submit, and nothing while the clip is not over."""
