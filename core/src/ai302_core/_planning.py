@@ -6,7 +6,7 @@ import fnmatch
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -253,8 +253,8 @@ def default_route(account: Account, operation: Operation) -> Mapping[str, str]:
     """The route an operation takes when only the configuration speaks."""
     if operation.route is None:
         return {}
-    known = {item.name for item in fields(operation.request)}
-    values = {name: value for name, value in account.defaults.items() if name in known}
-    if "prompt" in known:
-        values["prompt"] = ""
+    known = {item.name: item for item in fields(operation.request)}
+    needed = (name for name, item in known.items() if item.default is MISSING and item.default_factory is MISSING)
+    given = {name: value for name, value in account.defaults.items() if name in known}
+    values: dict[str, Any] = {**dict.fromkeys(needed, ""), **given}
     return dict(guarded(account, "route", operation.route, operation.request(**values)))
