@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from ai302_core import ImageRequest, VideoRequest, registry
+from ai302_core.errors import Ai302Error, ConfigError
+from ai302_core.sandbox import Look, tile
 
 LANTERN = ImageRequest("a paper lantern over a canal at dusk", aspect_ratio="3:2")
 BURNING = VideoRequest("a paper lantern over a canal at dusk", aspect_ratio="16:9")
 
+PNG = tile(Look("a lamp", "1", "seed"), (64, 64))
 FAMILIES = sorted({entry.name for entry in registry.installed()} & {"midjourney", "unified_image", "veo"})
 
 
@@ -66,3 +69,66 @@ def test_models_of_all(shop: Any, mode: str) -> None:
     assert count["unified_image"] > 50
     both = shop.buyer(mode, config={**config, "default": {"image": "draft", "video": "hero"}}).models()
     assert len(both) == count.total()
+
+
+OWN = """
+from ai302_core.family import Family, Operation, VideoRequest, field, get, hookimpl, post, video
+
+@hookimpl
+def ai302_family():
+    clip = Operation("film", request=VideoRequest, submit=post("/v1/video"), body={"text": field("prompt")},
+                     poll=get("/v1/video/{job_id}"), assets=(video("url"),))
+    return Family("reel", api=1, base_url="https://api.reel.example", operations=(clip,))
+"""
+
+
+def test_a_family_answers_at_its_own_address(shop: Any, install: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record that names no gateway: its own address is used, and only the key meant for it goes there."""
+    install("reel", OWN)
+    monkeypatch.delenv("GEN302_SANDBOX")
+    monkeypatch.setenv("AI302_API_KEY", "sk-common")
+    config: dict[str, Any] = {"providers": {"reel": {"family": "reel"}}}
+    clip = VideoRequest("a boat")
+    buyer = shop.buyer(config=config)
+    assert buyer.dry_run(clip).url == "https://api.reel.example/v1/video"
+    with pytest.raises(ConfigError, match=r"302\.AI's own hosts only"):
+        buyer.submit(clip)
+    config["gateways"] = {"mine": {"like": "302ai", "auth": "X-Key: {key}"}}
+    config["providers"]["reel"]["gateway"] = "mine"
+    assert shop.buyer(config=config).dry_run(clip).url == "https://api.reel.example/v1/video"
+
+
+def test_where_nobody_is_named(shop: Any, mode: str) -> None:
+    """A family's own request and operation find the only one that has them; what several serve is asked about."""
+    fast = {"base_url": shop.sandbox.url, "poll": {"initial": 0.05, "maximum": 0.1}}
+    providers = {name: {"family": name, **fast} for name in ("midjourney", "unified_image")}
+    buyer = shop.buyer(mode, config={"providers": providers})
+    with pytest.raises(ConfigError, match="There are midjourney, unified_image") as caught:
+        buyer.submit(LANTERN)
+    assert 'connect("midjourney")' in caught.value.hint
+    assert 'default = "midjourney"' in caught.value.hint
+    assert shop.sandbox.requests == []
+    own = registry.load("midjourney").operation("describe")
+    assert own is not None
+    job = buyer.submit(own.request(image=PNG))
+    assert (job.provider, shop.sandbox.paid) == ("midjourney", 1)
+    other = shop.buyer(mode, config={"providers": providers}, ledger=f"sqlite:///{(shop.home / 'two.db').as_posix()}")
+    assert other.adopt(job.remote_id, "describe").provider == "midjourney"
+    with pytest.raises(ConfigError, match="Which"):
+        other.adopt(job.remote_id)
+    misspelt = shop.buyer(mode, config={"providers": providers, "default": "midjurney"})
+    with pytest.raises(ConfigError, match="midjurney"):
+        misspelt.submit(own.request(image=PNG))
+    assert shop.sandbox.paid == 1
+
+
+def test_a_mistyped_model_is_told_its_neighbour(shop: Any, mode: str) -> None:
+    """Before the payment as a warning; once more where the service knows no such model."""
+    request = ImageRequest("a lantern", model="gemini-3.1-flash-lite-imag")
+    buyer = shop.buyer(mode, config=configured(shop, "draft"))
+    (notice,) = buyer.dry_run(request).warnings
+    assert notice.message.endswith("Did you mean 'gemini-3.1-flash-lite-image'?")
+    with pytest.raises(Ai302Error) as caught:
+        buyer.submit(request)
+    assert "Did you mean 'gemini-3.1-flash-lite-image'?" in caught.value.hint
+    assert (caught.value.billed, shop.sandbox.paid) == ("no", 0)

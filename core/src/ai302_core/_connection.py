@@ -17,10 +17,10 @@ from ._bells import Bells
 from ._drivers import AsyncDriver, SyncDriver
 from ._routing import Members
 from .errors import ConfigError, PluginError
-from .family import Family, Gateway
+from .family import Family, Gateway, Operation
 from .jobs import Job, Model
 from .ledger import Ledger, Limits, named
-from .requests import Request
+from .requests import ImageRequest, Request, VideoRequest
 
 T = TypeVar("T")
 
@@ -99,8 +99,18 @@ class Connection:
         return self._transports[timeouts]
 
     def members(self, request: Request) -> Members:
-        """Who may serve a request, in the order they are asked: several for an alias. Raises ConfigError."""
-        return self._members(type(request).kind or None)
+        """Who may serve a request, in the order they are asked: several for an alias. Raises ConfigError.
+
+        Where nobody is named, a family's own request is served by the only one that has it.
+        """
+        try:
+            return self._members(type(request).kind or None)
+        except ConfigError:
+            shared = type(request) in (ImageRequest, VideoRequest)
+            only = None if shared else self._only(lambda operation: operation.request is type(request))
+            if only is None:
+                raise
+            return {only.name: only}
 
     def _members(self, kind: str | None) -> Members:
         names = config.pick_providers(self.settings, self.name, kind, self._installed)
@@ -138,6 +148,25 @@ class Connection:
             billed=job.billed,
             hint=f'[providers.{job.provider}] in gen302.toml: family = "{job.family}", base_url = "{job.base_url}"',
         )
+
+    def offering(self, operation: str | None) -> Account:
+        """As `default`; where nobody is named, the only one whose family has this operation. Raises ConfigError."""
+        try:
+            return self.default()
+        except ConfigError:
+            only = self._only(lambda entry: entry.name == operation)
+            if only is None:
+                raise
+            return only
+
+    def _only(self, has: Callable[[Operation], bool]) -> Account | None:
+        if self.name is not None or isinstance(self.settings.default, str):
+            return None
+        try:
+            found = [account for account in self._every() if any(map(has, account.family.operations))]
+        except ConfigError:
+            return None
+        return found[0] if len(found) == 1 else None
 
     def of(self, job: Job | None, kind: str | None = None) -> Account:
         """The account of a job; without one, of whoever serves `kind`, else of whoever is there: files need no key."""
@@ -192,13 +221,13 @@ class Connection:
         family = registry.load(chosen.family, choice=chosen.plugin, allowed=settings.plugins)
         given = self._given if name == self._target() else dict.fromkeys(self._given)
         gateway = self._gateway(family, name, given["gateway"] or chosen.gateway)
-        address = given["base_url"] or chosen.base_url or gateway.base_url
+        address = given["base_url"] or chosen.base_url or family.address(gateway)
         if address is None and settings.sandbox is None:
             raise ConfigError(
                 f"Gateway {gateway.name} of {name!r} has no address of its own. Nothing was sent.",
                 hint=f'Add it: [providers.{name}] base_url = "https://…"',
             )
-        home = chosen.base_url or self._gateway(family, name, chosen.gateway).base_url
+        home = chosen.base_url or family.address(self._gateway(family, name, chosen.gateway))
         base_url = settings.sandbox or config.normalise_base_url(address or "")
         limits = Limits(
             max_jobs=settings.budget.max_jobs if settings.budget else None,
@@ -239,7 +268,7 @@ class Connection:
         return replace(
             gateway,
             name=name,
-            base_url=own.base_url or gateway.base_url,
+            base_url=own.base_url or family.address(gateway),
             auth=own.auth or gateway.auth,
             values={**gateway.values, **own.values},
             members={**gateway.members, **own.members},

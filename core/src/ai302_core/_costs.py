@@ -68,7 +68,7 @@ def _recorded(account: Account, dashboard: Dashboard, job: Job, request_id: str)
         yield from Sleep(wait, SPREAD)
         reply, _ = yield from _asked(call)
         found = _reading.money(reply.document, dashboard.cost, dashboard.unit) if reply is not None else None
-        if found is not None:
+        if found is not None and found.amount >= 0:
             return found
         if reply is not None and _refusal(dashboard, reply, now) in _SHUT:
             return None

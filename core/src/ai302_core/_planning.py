@@ -57,10 +57,21 @@ def plan(
     rules = guarded(account, "rules", operation.rules, request) if operation.rules else {}
     rules = {**rules, **account.unread()}
     request = _rules.obeying(account.family.name, request, said, rules, lenient, warnings)
+    warnings = [_guessing(account, request.model, notice) for notice in warnings]
     route = dict(parent.route) if parent is not None else {}
     if operation.route:
         route.update(guarded(account, "route", operation.route, request))
     return Plan(operation=operation, request=request, route=route, warnings=tuple(warnings), lenient=lenient)
+
+
+def _guessing(account: Account, model: str | None, notice: Notice) -> Notice:
+    """What is said of a model nobody knows, with the nearest one of the catalogue."""
+    if notice.field != "model" or not model:
+        return notice
+    near = get_close_matches(model, [entry.name for entry in account.family.models], 1, 0.8)
+    return (
+        replace(notice, message=f"{notice.message} Did you mean {near[0]!r}?") if near and near[0] != model else notice
+    )
 
 
 def guarded(account: Account, what: str, function: Any, *arguments: Any, paid: Job | None = None) -> Any:

@@ -17,6 +17,9 @@ from .jobs import Job, Status
 _ID = 1000
 """Characters a task's name may have; no address takes a longer one."""
 
+_PERHAPS_THE_MODEL = frozenset({"invalid", "missing", "server", "unsupported"})
+"""Refusals of which a model nobody knows may be the reason: "no channel" is one (wire/302ai.md 1.6, 2026-11-21)."""
+
 
 def before(job: Job, why: str, now: datetime | None) -> Job:
     """The job as if the paid call had not been made: refused, or waiting for its answer again."""
@@ -145,6 +148,9 @@ def _refused(account: Account, job: Job, said: _reading.Refusal, answer: Reply, 
             f"(HTTP {said.status}). Nothing was created."
         )
         error.args = (error.message,)
+    doubts = [notice.message for notice in job.warnings if notice.field == "model"]
+    if doubts and said.kind in _PERHAPS_THE_MODEL:
+        error.hint = " ".join([*doubts, "gen302 models lists those that are known."])
     return _over(job, error, answer, now)
 
 

@@ -147,7 +147,11 @@ def _fill(account: Account, template: str, route: Mapping[str, str], job_id: str
             )
         if asked is None:
             return offered or ""
-        return quote(asked, safe="", errors="backslashreplace") if encode else asked
+        if not encode:
+            return asked
+        quoted = quote(asked, safe="", errors="backslashreplace")
+        # An id of dots alone would name a place higher up.
+        return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
 
     return _PLACE.sub(value, template)
 

@@ -225,5 +225,5 @@ class AsyncProvider:
 
     async def adopt(self, remote_id: str, operation: str | None = None) -> Job:
         """See `Provider.adopt`."""
-        account = await to_thread(self._connection.default)
+        account = await to_thread(self._connection.offering, operation)
         return await self._connection.async_driver(account).run(_flows.adopt(account, remote_id, operation))

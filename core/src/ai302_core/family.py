@@ -205,3 +205,7 @@ class Family:
     def gateway(self, name: str) -> Gateway | None:
         """The gateway of that name, or None."""
         return next((entry for entry in self.gateways if entry.name == name), None)
+
+    def address(self, gateway: Gateway) -> str | None:
+        """Where a gateway answers: at its own address, the first one else at the family's; None: nobody knows."""
+        return gateway.base_url or (self.base_url if gateway.name == self.gateways[0].name else None)

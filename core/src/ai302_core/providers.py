@@ -291,6 +291,9 @@ class Provider:
         return self._connection.driver(account).pay(flow)
 
     def adopt(self, remote_id: str, operation: str | None = None) -> Job:
-        """Take up a task another tool started at this provider; free. Raises NotFoundError."""
-        account = self._connection.default()
+        """Take up a task another tool started at this provider; free. Raises NotFoundError.
+
+        Where nobody is named, at the only one whose family has the operation.
+        """
+        account = self._connection.offering(operation)
         return self._connection.driver(account).run(_flows.adopt(account, remote_id, operation))

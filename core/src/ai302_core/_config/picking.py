@@ -63,7 +63,8 @@ def pick_providers(
         raise ConfigError(
             f"Which {what}{f' for {kind} requests' if kind else ''}? There are {', '.join(candidates)}. "
             "Nothing was sent.",
-            hint=f"Name one, or add to gen302.toml: {_line(settings, kind, candidates[0])}",
+            hint=f'Name one: connect("{candidates[0]}"), gen302 … -p {candidates[0]}; or add to gen302.toml: '
+            f"{_line(settings, kind, candidates[0])}",
         )
     raise ConfigError(
         "No provider is configured and no family is installed. Nothing was sent.",

@@ -21,6 +21,7 @@ def requested(session: Session) -> Request:
     """The request the options describe. Raises ParameterError, ConfigError, PluginError."""
     options = session.options
     if options.source is None:
+        session.choose(options.op)
         return _requests.request_of(options, session.connection)
     if options.op is not None:
         raise ParameterError("--from brings its operation; --op names another. Nothing was sent.", field="op")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ai302_core.errors import Ai302Error, Billed
+from ai302_core.errors import Ai302Error, Billed, ConfigError
 
 from . import _verdict
 from ._output import Output
@@ -64,6 +64,15 @@ class Session:
         self.options.provider = name
         for made in ("connection", "provider"):
             self.__dict__.pop(made, None)
+
+    def choose(self, operation: str | None) -> None:
+        """Where nobody is named, name the only provider that has this operation. Raises ConfigError for several."""
+        if operation is None:
+            return
+        try:
+            self.connection.default()
+        except ConfigError:
+            self.connect(self.connection.offering(operation).name)
 
     @cached_property
     def provider(self) -> Provider:

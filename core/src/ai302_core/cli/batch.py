@@ -87,6 +87,7 @@ def _batch(session: Session) -> int:
     _remembered(options, kept)
     if options.provider is not None and options.provider != session.connection.name:
         session.connect(options.provider)
+    session.choose(options.op)
     table = _tables.read(_content(file), name=file.name, encoding=options.encoding)
     out = _options.absolute(options.out if options.out is not None else name.replace("{", "{{").replace("}", "}}"))
     how = _rows.reading(options, session.connection, table, file.parent, out, kept.identity if kept else ())

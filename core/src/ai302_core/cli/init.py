@@ -51,13 +51,13 @@ def _init(session: Session) -> int:
     asks = not options.yes and sys.stdin is not None and sys.stdin.isatty()
     family = registry.load(options.family or _family(session, asks))
     gateway = _gateway(options.gateway or _which(session, family, asks), family)
-    address = options.base_url or gateway.base_url
+    address = options.base_url or family.address(gateway)
     if address is None:
         if not asks:
             raise ParameterError(f"{gateway.name} has no address of its own.", hint="--base-url https://...")
         address = _asked(session, f"At which address does {gateway.name} answer", "")
     address = config.normalise_base_url(address)
-    own = address != (family.gateways[0].base_url or "")
+    own = address != family.address(family.gateways[0])
     variable = _variable(options.key_env or _holder(session, asks, own))
     text = _written(family, gateway, address if own else None, variable)
     _checked(target, text)

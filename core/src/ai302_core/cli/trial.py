@@ -97,12 +97,14 @@ def _sandbox(session: Session, command: Sequence[str] | None) -> int:
 
 def _explained(output: Output, sandbox: RunningSandbox) -> None:
     me = ourselves()
+    installed = list(dict.fromkeys(entry.name for entry in registry.installed()))
+    who = f" -p {installed[0]}" if len(installed) > 1 else ""
     output.data(sandbox.url)
     output.say(
         f"The sandbox answers at {sandbox.url}; its key is {sandbox.key}. Nothing here costs money. Ctrl-C ends it.\n"
         "\n"
         "In another window:\n"
-        f'  {_with("GEN302_SANDBOX", sandbox.url)} {me} run "a red fox in the snow" -o pictures\n'
+        f'  {_with("GEN302_SANDBOX", sandbox.url)} {me} run "a red fox in the snow"{who} -o pictures\n'
         "Any other client, pointed at this address instead of https://api.302.ai:\n"
         f"  curl {sandbox.url}/mj/submit/imagine -H 'mj-api-secret: {sandbox.key}' \\\n"
         "       -H 'content-type: application/json' -d '{\"prompt\": \"a red fox in the snow\"}'"
@@ -205,8 +207,8 @@ def _next(output: Output, folder: Path) -> None:
         f"\nThe files are in {folder.resolve()}. It was all the sandbox: no money was spent.\n"
         "\n"
         "Three commands to try next:\n"
-        f'  {me} sandbox -- {me} run "a red fox in the snow" --ar 16:9 -o pictures\n'
+        f'  {me} sandbox -- {me} run "a red fox in the snow" --ar 16:9 -p {FAMILY} -o pictures\n'
         f"  {me} doctor\n"
-        f'  {_with("AI302_API_KEY", "sk-...")} {me} run "a red fox in the snow" -o pictures\n'
+        f'  {_with("AI302_API_KEY", "sk-...")} {me} run "a red fox in the snow" -p {FAMILY} -o pictures\n'
         "The last one is for real: with a key of 302.AI, and for money."
     )

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from ai302_core.family import (
     DASHBOARD_302AI,
     ENVELOPES_302AI,
+    FAILURE_302AI,
+    REJECTED_302AI,
+    STATES_302AI_V2,
     Family,
     Gateway,
     ImageRequest,
@@ -36,14 +39,6 @@ _VENDORS = (
     *(f"candidates[].content.parts[].{part}" for part in ("url", "inlineData.data", "inline_data.data")),
 )  # fmt: skip
 
-# Words of a refusal over the content; none is documented, these are the vendors' usual ones.
-_REJECTED = (
-    r"content.?(policy|filter|moderation)|moderation|safety (system|filter)|sensitive|nsfw|prohibited|not allowed by",
-    r"敏感|违规|违禁|审核",
-)
-# In the order of wire/302ai.md 11.3 (2026-11-21); an error may be an object or a text.
-_REASONS = ("error.error", "error.message", "error", "raw_response.output.message", "message", "fail_reason")
-
 _V1 = Operation(
     "image-v1",
     request=ImageRequest,
@@ -59,8 +54,8 @@ _V1 = Operation(
         States(at="error", failed=("?*",)),
     ),
     assets=(image("image_urls[]", "image_url", *(f"data.{path}" for path in _VENDORS)),),
-    failure=(*(f"data.{path}" for path in _REASONS), *_REASONS),
-    rejected=_REJECTED,
+    failure=(*(f"data.{path}" for path in FAILURE_302AI), *FAILURE_302AI),
+    rejected=REJECTED_302AI,
     said=bodies.said,
     rules=bodies.v1_rules,
 )
@@ -81,19 +76,13 @@ _V2 = Operation(
     job_id=("task_id",),
     poll=get("/302/v2/image/fetch/{job_id}"),
     states=(
-        # (wire/302ai.md 1.5, 2026-11-21); the last row is for an answer that is the picture and says no more.
-        States(
-            at="status",
-            queued=("pending", "queue", "queued"),
-            running=("processing",),
-            succeeded=("completed", "succeed", "success", "succeeded"),
-            failed=("failed", "fail", "error"),
-        ),
+        *STATES_302AI_V2,
+        # For an answer that is the picture and says no more.
         States(at="image_url", succeeded=("http*",)),
     ),
     assets=(image("image_urls[]", "image_url", *(f"raw_response.{path}" for path in _VENDORS)),),
-    failure=_REASONS,
-    rejected=_REJECTED,
+    failure=FAILURE_302AI,
+    rejected=REJECTED_302AI,
     said=bodies.said,
     rules=bodies.v2_rules,
     times=Times(submitted="created_at", started="started_at", finished="completed_at"),
