@@ -109,8 +109,8 @@ def test_where_nobody_is_named(shop: Any, mode: str) -> None:
     assert 'default = "midjourney"' in caught.value.hint
     assert shop.sandbox.requests == []
     own = registry.load("midjourney").operation("describe")
-    assert own is not None
-    job = buyer.submit(own.request(image=PNG))
+    describe: Any = own.request if own is not None else None
+    job = buyer.submit(describe(PNG))
     assert (job.provider, shop.sandbox.paid) == ("midjourney", 1)
     other = shop.buyer(mode, config={"providers": providers}, ledger=f"sqlite:///{(shop.home / 'two.db').as_posix()}")
     assert other.adopt(job.remote_id, "describe").provider == "midjourney"
@@ -118,7 +118,7 @@ def test_where_nobody_is_named(shop: Any, mode: str) -> None:
         other.adopt(job.remote_id)
     misspelt = shop.buyer(mode, config={"providers": providers, "default": "midjurney"})
     with pytest.raises(ConfigError, match="midjurney"):
-        misspelt.submit(own.request(image=PNG))
+        misspelt.submit(describe(PNG))
     assert shop.sandbox.paid == 1
 
 
