@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ai302_core import Cost, ImageRequest, Job, Money, _reading
+from ai302_core import Cost, ImageRequest, Job, Money, _costs, _reading
 from ai302_core._steps import Reply
 from ai302_core.family import DASHBOARD_302AI
 
@@ -116,7 +116,7 @@ def test_the_requests_a_task_was_billed_under(told: Any, ids: tuple[str, ...]) -
 )
 def test_amounts(cost: Any, amount: str | None) -> None:
     document = Reply(200, {}, json.dumps({"data": {"cost": cost}}).encode()).document
-    money = _reading.money(document, DASHBOARD_302AI.cost, "PTC")
+    money = _costs.money(document, DASHBOARD_302AI.cost, "PTC")
     assert (None if money is None else str(money)) == (None if amount is None else f"{amount} PTC")
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from . import _reading, _wire
+from . import _paths, _reading, _wire
 from ._accounts import Account
 from ._policies import SPREAD
 from ._steps import Call, Flow, Now, Record, Reply, Send, Sleep
@@ -22,8 +24,19 @@ _TRIES = (0.0, 0.25, 0.75, 2.0)
 _FRESH = 60.0
 """Seconds after which a record that is not there is not late any more."""
 
+_AMOUNT = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,2})?")
 _SHUT = frozenset({"auth", "unsupported"})
 """Refusals that no later try mends."""
+
+
+def money(document: Any, paths: Iterable[str], unit: str) -> Money | None:
+    """An amount, as number or text; None for anything else: unknown is never 0."""
+    text = _paths.first_scalar(document, paths) or ""
+    if not _AMOUNT.fullmatch(text):
+        return None
+    amount = Decimal(text)
+    # Written out, an amount of a hostile exponent would fill the memory.
+    return Money(amount, unit) if amount.adjusted() < 12 and int(amount.as_tuple().exponent) > -30 else None
 
 
 def known(account: Account, job: Job) -> Flow[Job]:
@@ -67,7 +80,7 @@ def _recorded(account: Account, dashboard: Dashboard, job: Job, request_id: str)
     for wait in _TRIES if account.sandbox or age < _FRESH else _TRIES[:1]:
         yield from Sleep(wait, SPREAD)
         reply, _ = yield from _asked(call)
-        found = _reading.money(reply.document, dashboard.cost, dashboard.unit) if reply is not None else None
+        found = money(reply.document, dashboard.cost, dashboard.unit) if reply is not None else None
         if found is not None and found.amount >= 0:
             return found
         if reply is not None and _refusal(dashboard, reply, now) in _SHUT:
@@ -91,7 +104,7 @@ def balance(account: Account) -> Flow[tuple[Money | None, str]]:
     reply, trouble = yield from _asked(_call(account, dashboard, dashboard.balance, {}))
     if reply is None:
         return None, trouble
-    left = _reading.money(reply.document, dashboard.left, dashboard.unit)
+    left = money(reply.document, dashboard.left, dashboard.unit)
     if left is not None:
         return left, ""
     now = yield from Now()

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -27,9 +26,7 @@ from .errors import (
 )
 from .family import AssetAt, Dashboard, Refused, States
 from .jobs import Status
-from .money import Money
 
-_AMOUNT = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,2})?")
 _STATES = ("queued", "running", "input_required", "succeeded", "failed", "canceled")
 _BY_KIND: dict[str, type[ApiError]] = {
     "busy": RateLimitError,
@@ -179,16 +176,6 @@ def cost_request_ids(document: Any, dashboard: Dashboard | None) -> tuple[str, .
         if found and len(found) <= _REQUESTS and max(map(len, found)) <= _ID:
             return tuple(dict.fromkeys(found))
     return ()
-
-
-def money(document: Any, paths: Iterable[str], unit: str) -> Money | None:
-    """An amount, as number or text; None for anything else: unknown is never 0."""
-    text = _paths.first_scalar(document, paths) or ""
-    if not _AMOUNT.fullmatch(text):
-        return None
-    amount = Decimal(text)
-    # Written out, an amount of a hostile exponent would fill the memory.
-    return Money(amount, unit) if amount.adjusted() < 12 and int(amount.as_tuple().exponent) > -30 else None
 
 
 def retry_after(reply: Reply, now: datetime) -> float | None:
