@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from ai302_core.errors import ParameterError
 from ai302_core.jobs import Model
 
 from . import _options
@@ -31,7 +32,15 @@ def _parser() -> Parser:
 
 
 def _models(session: Session) -> int:
-    found = session.connection.models(session.options.task)
+    task = session.options.task
+    found = session.connection.models(task)
+    tasks = sorted({model.task for _, model in session.connection.models(None)}) if task and not found else []
+    if tasks:
+        raise ParameterError(
+            f"No model is known for {task!r}; there are models for: {', '.join(tasks)}.",
+            field="task",
+            hint=f"gen302 models --task {tasks[-1]}",
+        )
     if session.output.as_json:
         for family, model in found:
             told = {name: value for name, value in asdict(model).items() if name != "parameters"}
