@@ -89,8 +89,9 @@ def _sandbox(session: Session, command: Sequence[str] | None) -> int:
         for sentence in sandbox.skipped:
             session.output.say(f"note: {sentence}")
         if command is None:
-            _explained(session.output, sandbox)
-            sandbox.run_forever()
+            with suppress(KeyboardInterrupt):  # one that comes before it listens for it ends it as well
+                _explained(session.output, sandbox)
+                sandbox.run_forever()
             return 0
         return _accompanied(command, {**os.environ, "GEN302_SANDBOX": sandbox.url})
 
