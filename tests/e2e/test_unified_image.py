@@ -16,8 +16,8 @@ from PIL import Image
 
 from ai302_core import ImageRequest, ParameterError, Status
 from ai302_core.errors import BalanceError, JobFailed, JobRejected, JobUnconfirmed, ServerError
-from ai302_core.sandbox import RunningSandbox, data_link, picture_size, serve
-from ai302_unified_image._sandbox import BANNED_WORD, emulation
+from ai302_core.sandbox import BANNED_WORD, RunningSandbox, data_link, picture_size, serve
+from ai302_unified_image._sandbox import emulation
 
 Shop = Any
 DRAFT = {"family": "unified_image"}

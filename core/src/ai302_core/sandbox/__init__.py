@@ -9,10 +9,22 @@ from .callbacks import Told
 from .faults import CALLBACK_FAULTS, FAULTS, Fault
 from .media import Look, clip, data_link, grid, picture_size, preview, tile
 from .running import RunningSandbox, serve
-from .vocabulary import Answer, Emulation, FormPart, Handler, Incoming, Route, bearer, refusal_302ai
+from .vocabulary import (
+    BANNED_WORD,
+    Answer,
+    Emulation,
+    FormPart,
+    Handler,
+    Incoming,
+    Route,
+    bearer,
+    kept_out_302ai,
+    refusal_302ai,
+)
 from .world import Seen, Task, World
 
 __all__ = [
+    "BANNED_WORD",
     "CALLBACK_FAULTS",
     "FAULTS",
     "Answer",
@@ -32,6 +44,7 @@ __all__ = [
     "clip",
     "data_link",
     "grid",
+    "kept_out_302ai",
     "picture_size",
     "preview",
     "refusal_302ai",

@@ -13,7 +13,18 @@ if TYPE_CHECKING:
     from .faults import Fault
     from .world import World
 
-__all__ = ["Answer", "Emulation", "FormPart", "Handler", "Incoming", "Route", "bearer", "refusal_302ai"]
+__all__ = [
+    "BANNED_WORD",
+    "Answer",
+    "Emulation",
+    "FormPart",
+    "Handler",
+    "Incoming",
+    "Route",
+    "bearer",
+    "kept_out_302ai",
+    "refusal_302ai",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,8 +164,21 @@ _TEXTS = {
 }
 
 
+BANNED_WORD = "forbidden-word"
+"""In a prompt: what every emulated service refuses, or fails over, for its content."""
+
+
 def refusal_302ai(status: int, code: int, **members: Any) -> Answer:
     """302.AI's own error envelope (wire/302ai.md 1.6), the same for every family on its hosts."""
     message, message_cn, message_jp = _TEXTS.get(code, ("Error", "错误", "エラー"))
     error = {"err_code": code, "message": message, "message_cn": message_cn, "message_jp": message_jp}
     return Answer(status, {"error": {**error, "type": "api_error", **members}})
+
+
+def kept_out_302ai(world: World, incoming: Incoming) -> Answer | None:
+    """302.AI's refusal without the right key, or as the fault `refused` (status, code) of the route says; else None."""
+    if bearer(incoming) != world.key:
+        return refusal_302ai(401, -10001)
+    if fault := incoming.fault_is("refused"):
+        return refusal_302ai(fault.option("status", 400), fault.option("code", -10011))
+    return None

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ai302_core.sandbox import Answer, Incoming, World, picture_size
+from ai302_core.sandbox import BANNED_WORD, Answer, Incoming, World, picture_size
 
 from ._sandbox_buttons import Press
 from ._sandbox_gateways import Profile, envelope
 from ._sandbox_tasks import FAMILY, Work
 
-__all__ = ["BANNED_WORD", "ODD", "Desk", "text_of"]
+__all__ = ["ODD", "Desk", "text_of"]
 
-BANNED_WORD = "forbidden-word"
 ODD = ("waiting", "early", "back")
 
 

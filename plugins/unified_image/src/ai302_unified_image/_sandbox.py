@@ -7,15 +7,14 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from ai302_core.sandbox import Answer, Emulation, Incoming, Route, World, bearer, refusal_302ai
+from ai302_core.sandbox import BANNED_WORD, Answer, Emulation, Incoming, Route, World, kept_out_302ai, refusal_302ai
 
 from ._sandbox_models import count_of, effective_v1, pixels_v1, pixels_v2, unusable
 from ._sandbox_tasks import FAMILY, SECONDS, Work, answer_v1, task_v2
 from .catalogue import Entry, find
 
-__all__ = ["BANNED_WORD", "emulation"]
+__all__ = ["emulation"]
 
-BANNED_WORD = "forbidden-word"
 REFUSED_WORDS = "Your request was rejected by the safety system"
 
 # Served by v1 though its list does not have them (wire/302ai.md 3.2).
@@ -57,10 +56,8 @@ Body = Mapping[str, Any]
 
 def _opened(world: World, incoming: Incoming, door: str) -> tuple[Body, Entry | None] | Answer:
     """The body and what is known of its model; or why not."""
-    if bearer(incoming) != world.key:
-        return refusal_302ai(401, -10001)
-    if fault := incoming.fault_is("refused"):
-        return refusal_302ai(fault.option("status", 400), fault.option("code", -10011))
+    if refused := kept_out_302ai(world, incoming):
+        return refused
     body = _form(incoming) or incoming.json()
     if not isinstance(body, dict) or not isinstance(body.get("model"), str):
         return _invalid(door, "model is required")
@@ -176,8 +173,8 @@ def _shaped(shape: Callable[[], Any]) -> Any:
 
 
 def _fetch(world: World, incoming: Incoming) -> Answer:
-    if bearer(incoming) != world.key:
-        return refusal_302ai(401, -10001)
+    if refused := kept_out_302ai(world, incoming):
+        return refused
     work = world.find(incoming.params["id"], Work)
     if work is None or work.operation != "image" or incoming.fault_is("missing"):
         return refusal_302ai(404, -10011, message="task not found")  # nobody has seen this answer (wire/302ai.md 3.4)

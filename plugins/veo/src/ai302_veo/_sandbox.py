@@ -7,13 +7,23 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from ai302_core.sandbox import Answer, Emulation, Handler, Incoming, Route, World, bearer, data_link, refusal_302ai
+from ai302_core.sandbox import (
+    BANNED_WORD,
+    Answer,
+    Emulation,
+    Handler,
+    Incoming,
+    Route,
+    World,
+    data_link,
+    kept_out_302ai,
+    refusal_302ai,
+)
 
 from ._sandbox_clips import CALLBACKS, DOCUMENTS, FAMILY, Clip
 
-__all__ = ["BANNED_WORD", "emulation"]
+__all__ = ["emulation"]
 
-BANNED_WORD = "forbidden-word"
 
 _SUBMIT_FAULTS = ("refused", "fail", "stuck", "no_asset")
 _POLL_FAULTS = ("unknown_word", "no_asset", "says", "missing", "fail", "stuck")
@@ -134,10 +144,8 @@ def _routes() -> Iterator[Route]:
 
 def _submit(door: Door) -> Handler:
     def submit(world: World, incoming: Incoming) -> Answer:
-        if bearer(incoming) != world.key:
-            return refusal_302ai(401, -10001)
-        if fault := incoming.fault_is("refused"):
-            return refusal_302ai(fault.option("status", 400), fault.option("code", -10011))
+        if refused := kept_out_302ai(world, incoming):
+            return refused
         body = incoming.json()
         if not isinstance(body, dict) or not _filled(body.get(door.prompt)):
             return refusal_302ai(400, -10011)
@@ -223,8 +231,8 @@ def _readable(world: World, given: Any, *, inline: bool) -> bool:
 
 def _look(door: Door) -> Callable[[World, Incoming], Answer]:
     def look(world: World, incoming: Incoming) -> Answer:
-        if bearer(incoming) != world.key:
-            return refusal_302ai(401, -10001)
+        if refused := kept_out_302ai(world, incoming):
+            return refused
         task_id = incoming.params.get("id") or incoming.query.get("request_id", "")
         task = world.find(task_id, Clip)
         served = task is not None and task.kind == door.kind and incoming.fault_is("missing") is None
