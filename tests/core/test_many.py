@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ai302_core._bells import Bells
+from ai302_core._following import Agenda, Followed
 from ai302_core._many import Crowd
+from ai302_core._policies import schedule
+from ai302_core.jobs import Job, Status
 
 
 class Waiting:
@@ -40,3 +44,40 @@ def test_a_wake_and_a_close_in_one_moment_end_the_following(turns: int) -> None:
         return bool(ended)
 
     assert asyncio.run(closed())
+
+
+def test_who_is_called_is_due_at_once_but_in_trouble() -> None:
+    now = datetime.now(UTC)
+    plan = schedule((60.0, 120.0), (), 2.0, 60.0, watched=False)
+    account: Any = SimpleNamespace(gateway=SimpleNamespace(lacks=()))
+    operation: Any = SimpleNamespace(many=None)
+    entries = [
+        Followed(
+            account, operation, Job(id=name, provider="p", family="f", operation="o", gateway="g", base_url="u",
+                                    status=Status.QUEUED, created_at=now), plan, 1800.0, now,
+        )
+        for name in ("one", "two", "three")
+    ]  # fmt: skip
+    agenda = Agenda()
+    for entry in entries:
+        agenda.add(entry, now)
+
+    def due() -> list[str]:
+        return [entry.job.id for batch in agenda.due(now, 64) for entry in batch]
+
+    one, two, _ = entries
+    assert due() == []
+    agenda.call(one, now)
+    agenda.call(one, now)
+    assert due() == ["one"]  # once
+    agenda.call(one, now)  # while it is looked at: what is under way may have seen the state before
+    assert due() == []
+    agenda.add(one, now)
+    assert due() == ["one"]
+    one.watch.failures = 1
+    agenda.call(one, now)
+    agenda.add(one, now)
+    agenda.call(one, now)
+    two.watch.failures = 1
+    agenda.call(two, now)
+    assert due() == []

@@ -48,7 +48,8 @@ def reconcile(
             )
     if resubmit and (job.request is None or _acting.action_request(job.request) is not None):
         raise ParameterError(
-            f"{job.id} is a press of an action; give it up, then press the action again. Nothing was sent.",
+            f"{job.id} is a press of an action; give it up, then press the action again, under another key "
+            "if you named one. Nothing was sent.",
             hint=f"gen302 jobs reconcile {job.id} --abandon",
         )
     if not (yield from Record(lambda ledger: ledger.reopen(job.id, Status.UNCONFIRMED))):

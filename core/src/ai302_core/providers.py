@@ -185,7 +185,7 @@ class Provider:
     ) -> list[Job]:
         """Press an action that starts several jobs, such as Midjourney's "imagine-all": one paid call, a row for each.
 
-        key  your name for the press: while any of its jobs stands, those are returned and nothing is sent
+        key  your name for the press: the jobs that hold it are returned and nothing is sent; another key presses anew
 
         Raises as `submit`; when nobody knows what the press did, each of its rows is UNCONFIRMED.
         """
@@ -244,7 +244,10 @@ class Provider:
         return self._connection.driver(account).run(downloads.open_stream(asset, base_url=account.base_url))
 
     def dry_run(self, request: Request, *, lenient: bool = False, webhook: str | None = None) -> Preview:
-        """The exact HTTP request `submit` would send, its key masked. Nothing is sent. Raises as `submit`."""
+        """The exact HTTP request `submit` would send, its key masked, JOB-ID for the id the job would get.
+
+        Nothing is sent. Raises as `submit`.
+        """
         members = self._connection.members(request)
         flow = _routing.preview(members, request, lenient=lenient, webhook=webhook)
         return self._connection.driver(_routing.leader(members)).run(flow)

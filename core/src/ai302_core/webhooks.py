@@ -36,6 +36,7 @@ LARGEST = 8 * 2**20
 """Bytes of a callback beyond which it is refused; none of them are kept."""
 
 _GAP = 1.0
+_SLOWEST = 10.0
 _TOKEN = re.compile(r"[A-Za-z0-9_\-.~]{16,200}")
 _LOG = logging.getLogger("ai302_core.webhooks")
 
@@ -44,8 +45,8 @@ class Receiver:
     """An ASGI application that takes `POST /TOKEN/JOB-ID`.
 
     It answers 200 for a job of the provider's ledger, and then wakes who waits for it in this process, else looks at
-    it once itself, at most once a second; 404 for a wrong token or an unknown job; 413 for too long a body; 503 while
-    the ledger cannot be read.
+    it once itself, at most once a second; 404 for a wrong token or an unknown job; 413 for too long a body, 408 for one
+    that is not here within 10 s; 503 while the ledger cannot be read.
 
     provider  whose jobs they are
     token     16 to 200 letters, digits, - _ . ~ that nobody can guess: `secrets.token_urlsafe()`. It stands in the
@@ -100,13 +101,16 @@ class Receiver:
             return PlainTextResponse("not found", 404)
         size = 0
         try:
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > LARGEST:
-                    return PlainTextResponse("too long", 413)
+            async with asyncio.timeout(_SLOWEST):
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size > LARGEST:
+                        return PlainTextResponse("too long", 413, {"connection": "close"})
             job = await asyncio.to_thread(self._connection.ledger.job, request.path_params["job_id"])
         except ClientDisconnect:
             return PlainTextResponse("gone", 400)
+        except TimeoutError:
+            return PlainTextResponse("too slow", 408, {"connection": "close"})
         except LedgerError:
             _LOG.warning("the ledger cannot be read; a callback was not taken")
             return PlainTextResponse("try again", 503)
