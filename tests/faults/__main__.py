@@ -11,14 +11,28 @@ import time
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from ai302_core.sandbox import serve
 
-from . import crashes, matrix
+from . import crashes, many, matrix
 from .buying import BUYINGS
 from .cells import EVERY, Cell
 
 RANDOM_KILLS = 200
+PICTURES: dict[str, Any] = {"provider": {"family": "midjourney"}, "model": None, "files": 4, "options": {}}
+WITHIN: dict[str, Any] = {
+    "provider": {"family": "unified_image"},
+    "model": "dall-e-2-t2i",
+    "files": 1,
+    "options": {"unified_image": {"inline": True}},
+}
+MANY = (
+    ("three at once", "run_many", PICTURES),
+    ("a batch of three", "batch", PICTURES),
+    ("resume of three", "resume", PICTURES),
+    ("files within the answer", "run", WITHIN),
+)
 BEGIN, END = "<!-- make faults: begin -->", "<!-- make faults: end -->"
 
 
@@ -55,6 +69,16 @@ def _crashes(home: Path) -> Iterator[tuple[str, crashes.Tally]]:
             for wrong in ground.tally.wrong:
                 print(wrong)
             yield f"{'async' if work == 'arun' else 'sync'}, {name}", ground.tally
+    for name, work, row in MANY:
+        with (
+            serve(seed=1, speed=400.0, key=crashes.KEY, options=row["options"]) as sandbox,
+            crashes.Nursery() as nursery,
+        ):
+            field = many.Field(sandbox, home / name, nursery, row["provider"], row["model"], row["files"])
+            many.every(field, work)
+        for wrong in field.tally.wrong:
+            print(wrong)
+        yield f"{name}, every boundary", field.tally
 
 
 def _matrix(rows: list[matrix.Row]) -> Iterator[str]:

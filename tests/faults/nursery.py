@@ -24,14 +24,17 @@ from typing import Any
 
 import httpx
 
-from ai302_core import Job, Provider, _drivers, _http, aconnect, connect
+from ai302_core import ImageRequest, Job, Provider, _drivers, _http, _loopthread, _many, aconnect, connect
 from ai302_core._sqlite import store
+from ai302_core.cli import batch as batch_verb
+from ai302_core.cli import main as command
 from ai302_core.errors import Ai302Error
 from ai302_core.requests import Request
 
 from .mutants import MUTANTS
 
 Order = dict[str, Any]
+LOADED = (_loopthread, _many, batch_verb)
 
 
 class Life:
@@ -111,7 +114,7 @@ def run(order: Order) -> Any:
 def submit(order: Order) -> Any:
     """One request, accepted."""
     with connect(**order["connect"]) as provider:
-        return _told(provider.submit(_request(order), key=order["key"]), ())
+        return _told(provider.submit(_request(order), key=order["key"], save_to=order.get("save_to")), ())
 
 
 def arun(order: Order) -> Any:
@@ -174,6 +177,14 @@ def resume(order: Order) -> Any:
         ]
 
 
+def batch(order: Order) -> Any:
+    """A command as it is typed, unseen; its exit code."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    return command(order["words"])
+
+
 def jobs(order: Order) -> Any:
     """Every row of the ledger."""
     with connect(**order["connect"]) as provider:
@@ -192,7 +203,7 @@ def _held(provider: Provider, key: str) -> Job:
 
 
 WORK: dict[str, Callable[[Order], Any]] = {
-    work.__name__: work for work in (run, submit, arun, canceled, run_many, resume, jobs, reconcile)
+    work.__name__: work for work in (run, submit, arun, canceled, run_many, batch, resume, jobs, reconcile)
 }
 
 
@@ -256,6 +267,9 @@ def account(order: Order) -> dict[str, Any]:
 
 def main() -> None:
     """Serve until stdin ends."""
+    warm = {"default": "hero", "providers": {"hero": {"family": "midjourney"}}}
+    with connect(config=warm, ledger=":memory:", api_key="sk-warm") as provider:
+        provider.dry_run(ImageRequest("what is loaded late is loaded before the first fork"))
     for line in sys.stdin:
         print(json.dumps(account(json.loads(line))), flush=True)
 

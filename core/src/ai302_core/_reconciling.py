@@ -66,6 +66,11 @@ def reconcile(
 
 def _became(account: Account, job: Job, remote_id: str, *notices: Notice) -> Flow[Job]:
     """The job as that task, looked at once. Raises what tells that it is none."""
+    if _looking.operation_of(account, job).poll is None:
+        raise ParameterError(
+            f"{job.operation} of {account.family.name} answers at once and makes no task that could be found.",
+            hint=f"gen302 jobs reconcile {job.id} --resubmit or --abandon",
+        )
     warnings = (*job.warnings, *notices)
     found = replace(job, remote_id=remote_id, status=Status.QUEUED, message="", billed="yes", warnings=warnings)
     (seen,) = yield from _looking.look(account, [found])
