@@ -193,6 +193,23 @@ def test_every_form_in_which_302ai_says_no(document: Any, status: int, kind: str
         assert said.message == "x"
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ({"message": "Insufficient balance", "message_cn": "余额不足"}, "Insufficient balance (余额不足)"),
+        ({"message": "余额不足", "message_cn": "余额不足"}, "余额不足"),
+        ({"message": "No balance", "message_cn": ""}, "No balance"),
+        ({"message": "", "message_cn": "余额不足"}, "余额不足"),
+        ({"message": "No balance", "message_cn": None, "message_jp": "残高不足"}, "No balance"),
+        ({"message": "No balance", "message_cn": {"text": ["?"]}}, "No balance"),
+    ],
+)
+def test_the_chinese_words_stand_beside_the_english_ones(error: dict[str, Any], told: str) -> None:
+    reply = Reply(402, {}, json.dumps({"error": {"err_code": -10004, **error}}).encode())
+    said = _reading.refusal(reply, ENVELOPES_302AI, NOW)
+    assert said is not None and said.message == told
+
+
 @given(anything, st.integers(100, 599))
 def test_no_document_makes_the_reader_raise(document: Any, status: int) -> None:
     reply = Reply(status, {"retry-after": str(document)[:40]}, json.dumps(document).encode())

@@ -28,6 +28,7 @@ REFUSED_302AI = Refused(
         **dict.fromkeys((-10003, 10003, -1024, 1024), "unclear"),
     },
     message=("error.message", "error.message_en", "error.message_cn", "data.error.message", "message", "error"),
+    beside=("error.message_cn", "data.error.message_cn"),
 )
 """302.AI's own error envelope, the same for every family on its hosts."""
 

@@ -114,9 +114,12 @@ def first_scalar(document: Any, paths: Iterable[str]) -> str | None:
     return None
 
 
-def said(document: Any, paths: Iterable[str]) -> str:
-    """A service's own words, no more of them than anybody reads; "" without any."""
+def said(document: Any, paths: Iterable[str], beside: Iterable[str] = ()) -> str:
+    """A service's own words, and those in another language beside them; no more than anybody reads, "" without any."""
     text = first_scalar(document, paths) or ""
+    other = (first_scalar(document, beside) or "").strip()
+    if other and other not in text:
+        text = f"{text} ({other})" if text.strip() else other
     return text if len(text) <= _SAID else f"{text[:_SAID]}…"
 
 

@@ -88,7 +88,7 @@ def refusal(reply: Reply, envelopes: Iterable[Refused], now: datetime) -> Refusa
         code = _paths.first_scalar(document, envelope.at)
         if code is None or code in {str(entry) for entry in envelope.accepted}:
             continue
-        message = _paths.said(document, envelope.message)
+        message = _paths.said(document, envelope.message, envelope.beside)
         kinds = {str(key): kind for key, kind in envelope.kinds.items()}
         if code not in kinds and not envelope.others:
             continue

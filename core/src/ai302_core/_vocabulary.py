@@ -81,6 +81,7 @@ class Refused:
     others    False: codes that `kinds` does not name are no refusal
     texts     regular expression searched in the message -> kind; asked before `kinds`
     message   paths of the text, first that yields wins
+    beside    paths of the same in another language, told beside it
     """
 
     at: tuple[str, ...]
@@ -89,6 +90,7 @@ class Refused:
     others: bool = True
     texts: Mapping[str, str] = _member(default_factory=dict)
     message: tuple[str, ...] = ("message", "error.message", "msg", "description")
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
