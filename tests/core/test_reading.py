@@ -207,7 +207,8 @@ def test_every_form_in_which_302ai_says_no(document: Any, status: int, kind: str
 def test_the_chinese_words_stand_beside_the_english_ones(error: dict[str, Any], told: str) -> None:
     reply = Reply(402, {}, json.dumps({"error": {"err_code": -10004, **error}}).encode())
     said = _reading.refusal(reply, ENVELOPES_302AI, NOW)
-    assert said is not None and said.message == told
+    assert said is not None
+    assert said.message == told
 
 
 @given(anything, st.integers(100, 599))

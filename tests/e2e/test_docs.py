@@ -54,8 +54,9 @@ def blocks(path: Path, language: str) -> Iterator[tuple[int, str]]:
 
 
 def commands(path: Path) -> Iterator[tuple[dict[str, str], list[str]]]:
-    """Each line of the shell blocks: the variables set in front of it, and its words."""
-    for _, text in blocks(path, "sh"):
+    """Each line of the shell blocks, and of a workflow: the variables set in front of it, and its words."""
+    steps = [step for _, text in blocks(path, "yaml") for step in re.findall(r"- run: (.+)", text)]
+    for text in [*(text for _, text in blocks(path, "sh")), *steps]:
         for line in text.splitlines():
             words = shlex.split(line, comments=True)
             variables = {}
@@ -132,7 +133,7 @@ def test_every_command_a_document_shows_exists(path: Path) -> None:
 
 
 @pytest.mark.usefixtures("elsewhere")
-@pytest.mark.parametrize("path", [ENGLISH, ROOT / "docs/configuration.md"], ids=named)
+@pytest.mark.parametrize("path", [ENGLISH, ROOT / "docs/quickstart.md", ROOT / "docs/configuration.md"], ids=named)
 def test_commands_run_as_shown(path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with serve(speed=200, seed=1) as sandbox:
         monkeypatch.setenv("GEN302_SANDBOX", sandbox.url)
@@ -186,12 +187,13 @@ def shape(path: Path) -> dict[str, list[object]]:
         "tables": [
             [row.count("|") for row in table.splitlines()] for table in re.findall(r"(?:^\|.*\n)+", prose, re.M)
         ],
-        "links": sorted(link for link in LINK.findall(prose) if not link.startswith("README")),
+        "links": sorted(link.replace(".zh-CN", "") for link in LINK.findall(prose)),
     }
 
 
-def test_the_chinese_readme_shows_what_the_english_one_shows() -> None:
-    english, chinese = shape(ENGLISH), shape(CHINESE)
+@pytest.mark.parametrize("name", ["README", "docs/quickstart"])
+def test_the_chinese_document_shows_what_the_english_one_shows(name: str) -> None:
+    english, chinese = shape(ROOT / f"{name}.md"), shape(ROOT / f"{name}.zh-CN.md")
     for part, shown in english.items():
         assert chinese[part] == shown, part
 
