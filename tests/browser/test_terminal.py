@@ -83,6 +83,7 @@ def test_a_run_shows_its_stages_and_leaves_the_files(terminal: Terminal) -> None
     assert re.search(r"\d+ s", moving)
     seen = terminal.until(lambda screen: "ended 0" in screen)
     assert seen.count(".png") == 4
+    assert re.search(r"[▀▄█]{8}", seen), "the small picture"
     assert "From the sandbox: no money was spent." in seen
     assert len(list(Path("shots").glob("*.png"))) == 4
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import tomllib
@@ -10,12 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import ai302_core
 from ai302_core import errors
 from ai302_core._files.naming import plan
 from ai302_core.assets import Asset, Media
-from ai302_core.cli import EXITS, VERSION
+from ai302_core.cli import EXITS, VERSION, _thumbnail
 from ai302_core.cli._options import absolute
 from ai302_core.cli._progress import duration, phrase
 from ai302_core.cli._requests import typed
@@ -165,3 +167,43 @@ def test_a_verb_imports_only_what_it_needs(arguments: list[str], forbidden: tupl
         [sys.executable, "-I", "-c", script, *arguments], capture_output=True, text=True, timeout=60, check=True
     )
     assert set(done.stderr.splitlines()[-1].split()) & set(forbidden) == set()
+
+
+class Screen(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.filterwarnings("ignore:Image.Image.getdata:DeprecationWarning")  # within the library
+@pytest.mark.parametrize(
+    ("pipe", "environment", "drawn"),
+    [
+        ("", {}, True),
+        ("stdout", {}, False),
+        ("stderr", {}, False),
+        ("stdin", {}, False),
+        ("", {"NO_COLOR": "1"}, False),
+        ("", {"TERM": "dumb"}, False),
+    ],
+)
+def test_a_small_picture_is_drawn_on_a_terminal_and_nowhere_else(
+    pipe: str, environment: dict[str, str], drawn: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("textual_image")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    Image.new("RGB", (96, 64), "orange").save(tmp_path / "good.png")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    streams = {name: io.StringIO() if name == pipe else Screen() for name in ("stdin", "stdout", "stderr")}
+    for name, stream in streams.items():
+        monkeypatch.setattr(sys, name, stream)
+    _thumbnail.show([tmp_path / "broken.png"])
+    _thumbnail.show([tmp_path / "clip.mp4"])
+    assert streams["stderr"].getvalue() == ""
+    _thumbnail.show([tmp_path / "sidecar.json", tmp_path / "good.png"])
+    assert len(streams["stderr"].getvalue().splitlines()) == (_thumbnail.LINES if drawn else 0)
+    assert streams["stdout"].getvalue() == ""

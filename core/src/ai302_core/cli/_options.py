@@ -30,7 +30,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """What argparse says, as our own error."""
-        raise ParameterError(f"{message[:1].upper()}{message[1:]}.", hint=f"{self.prog} --help")
+        said = f"{message[:1].upper()}{message[1:]}"
+        raise ParameterError(said if said.endswith("?") else f"{said}.", hint=f"{self.prog} --help")
 
     def read(self, arguments: Sequence[str]) -> argparse.Namespace:
         """The options. Raises ParameterError."""

@@ -12,7 +12,7 @@ from ai302_core.errors import Ai302Error, ParameterError
 from ai302_core.jobs import Job, Preview, Result
 from ai302_core.ledger import named
 
-from . import _again, _options, _requests, _verdict
+from . import _again, _options, _requests, _thumbnail, _verdict
 from ._options import Parser
 from ._progress import Watching, now, watching
 from ._session import Session, execute
@@ -262,7 +262,10 @@ def told(session: Session, result: Result) -> int:
         session.output.say(text)
     if result.job.sandbox:
         session.output.say("From the sandbox: no money was spent.")
-    return session.tell(result.job, [Path(path) for path in result.files])
+    files = [Path(path) for path in result.files]
+    if not (session.output.as_json or session.output.quiet):
+        _thumbnail.show(files)
+    return session.tell(result.job, files)
 
 
 def _preview(session: Session, preview: Preview) -> int:
