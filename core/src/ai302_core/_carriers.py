@@ -4,12 +4,42 @@ from __future__ import annotations
 
 import sys
 import urllib.request
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ssl
+
+    from ._fast import FastClient
 
 
 def of_looks() -> str:
     """What sends the looks of many jobs: "aiohttp" where it is installed and no proxy is in the way, else "httpx"."""
-    return "aiohttp" if find_spec("aiohttp") is not None and not urllib.request.getproxies() else "httpx"
+    return "aiohttp" if find_spec("aiohttp") is not None and direct() else "httpx"
+
+
+def direct() -> bool:
+    """Whether no proxy is in the way."""
+    return not urllib.request.getproxies()
+
+
+def fast_client(context: ssl.SSLContext) -> FastClient | None:
+    """The client of looks, where it is not httpx's."""
+    if of_looks() == "httpx":
+        return None
+    from ._fast import FastClient
+
+    return FastClient(context)
+
+
+async def closing(closes: list[Callable[[], Awaitable[None]]]) -> AsyncGenerator[None, None]:
+    """Closes the clients of a loop at its end, when nobody did before: `asyncio.run` finishes what still hangs here."""
+    try:
+        yield
+    finally:
+        for close in closes:
+            await close()
 
 
 def spare_searches() -> None:

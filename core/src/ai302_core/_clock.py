@@ -22,12 +22,16 @@ def now() -> datetime:
 
 def new_id() -> str:
     """A new job id."""
-    return f"{now():%y%m%d}-{''.join(secrets.choice(_LETTERS) for _ in range(8))}"
+    number, letters = secrets.randbelow(len(_LETTERS) ** 8), ""
+    for _ in range(8):
+        number, place = divmod(number, len(_LETTERS))
+        letters += _LETTERS[place]
+    return f"{now():%y%m%d}-{letters}"
 
 
 def spread(seconds: float, fraction: float) -> float:
     """The seconds, give or take the fraction."""
-    return max(0.0, seconds * (1 + fraction * (2 * secrets.randbelow(10_001) / 10_000 - 1)))
+    return max(0.0, seconds * (1 + fraction * (2 * secrets.randbelow(10_001) / 10_000 - 1))) if fraction else seconds
 
 
 def sleep(seconds: float) -> None:

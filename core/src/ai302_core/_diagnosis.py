@@ -52,3 +52,13 @@ def _causes(failure: BaseException | None) -> Iterator[BaseException]:
             for inner in failure.exceptions:
                 yield from _causes(inner)
         failure = failure.__cause__ or failure.__context__
+
+
+def unusable(problem: Exception) -> TransportError:
+    """The error of an environment no client can be made in."""
+    return TransportError(
+        f"The TLS or proxy settings of the environment cannot be used ({type(problem).__name__}). Nothing was sent.",
+        sent=False,
+        billed="no",
+        hint="Look at SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY and ALL_PROXY; gen302 doctor",
+    )

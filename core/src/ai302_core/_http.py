@@ -11,7 +11,8 @@ import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 
@@ -33,6 +34,20 @@ async def sleep_async(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
+class _Line(NamedTuple):
+    """A client, and how a built request leaves it.
+
+    Straight into httpx's transport where no proxy has to be found: cookies, redirects and credentials from elsewhere,
+    which nobody here wants, are half of what a client's `send` takes.
+    """
+
+    client: httpx.Client
+    send: Callable[[httpx.Request], httpx.Response]
+
+
+_AsyncLine = tuple[httpx.AsyncClient, Callable[[httpx.Request], Awaitable[httpx.Response]]]
+
+
 class Transport:
     """HTTP by httpx, its own retries off: clients made once per process and thread, TLS as the system says.
 
@@ -50,10 +65,10 @@ class Transport:
         self._left = getattr(self, "_clients", None)
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._clients: list[httpx.Client] = []
-        self._shelf: list[httpx.Client] = []
+        self._clients: list[_Line] = []
+        self._shelf: list[_Line] = []
         self._generation = 0
-        self._free: httpx.Client | None = None
+        self._free: _Line | None = None
         self._loops: dict[int, _OnLoop] = {}
         self._context: ssl.SSLContext | None = None
 
@@ -72,51 +87,67 @@ class Transport:
             "headers": {"user-agent": _exchange.user_agent(), "accept-encoding": _bodies.ACCEPTED},
         }
 
-    def _made(self, keepalive: float) -> httpx.Client:
+    def _made(self, keepalive: float) -> _Line:
         limits = httpx.Limits(max_connections=64, keepalive_expiry=keepalive)
         try:
-            client = httpx.Client(limits=limits, **self._options())
+            options = self._options()
+            way = httpx.HTTPTransport(options["verify"], limits=limits) if _carriers.direct() else None
+            client = httpx.Client(limits=limits, transport=way, **options)
         except _MISCONFIGURED as problem:
-            raise _unusable(problem) from None
-        self._clients.append(client)
-        return client
+            raise _diagnosis.unusable(problem) from None
+        line = _Line(client, way.handle_request if way else partial(client.send, stream=True))
+        self._clients.append(line)
+        return line
+
+    def _made_async(self) -> _AsyncLine:
+        limits = httpx.Limits(max_connections=8, max_keepalive_connections=8)
+        options = self._options()
+        way = httpx.AsyncHTTPTransport(options["verify"], limits=limits) if _carriers.direct() else None
+        client = httpx.AsyncClient(limits=limits, transport=way, **options)
+        return client, way.handle_async_request if way else partial(client.send, stream=True)
 
     @contextmanager
-    def _client(self, *, paid: bool) -> Iterator[httpx.Client]:
+    def _line(self, *, paid: bool) -> Iterator[_Line]:
         """The shared client of free requests, or for a paid one a client nobody else uses meanwhile."""
         self._ready()
         with self._lock:
             if not paid and self._free is None:
                 self._free = self._made(5.0)
-            client = self._free if not paid else self._shelf.pop() if self._shelf else self._made(_FRESH)
+            line = self._free if not paid else self._shelf.pop() if self._shelf else self._made(_FRESH)
             generation = self._generation
-        assert client is not None
+        assert line is not None
         try:
-            yield client
+            yield line
         finally:
             if paid and generation == self._generation:
-                self._shelf.append(client)
+                self._shelf.append(line)
             elif paid:  # closed meanwhile: a paid call is never torn, its connection goes when it is done
-                client.close()
+                line.client.close()
 
-    def _timeout(self, call: Call) -> httpx.Timeout:
-        wait = call.timeout or (self._timeouts.submit if call.purpose != "poll" else self._timeouts.poll)
-        return httpx.Timeout(wait, connect=self._timeouts.connect, pool=self._timeouts.connect)
+    def _patience(self, call: Call) -> float:
+        return call.timeout or (self._timeouts.submit if call.purpose != "poll" else self._timeouts.poll)
+
+    def _built(self, client: httpx.Client | httpx.AsyncClient, call: Call) -> httpx.Request:
+        request: httpx.Request | None = call.built.get(self)
+        if request is None:
+            connect = self._timeouts.connect
+            timeout = httpx.Timeout(self._patience(call), connect=connect, pool=connect)
+            request = call.built[self] = client.build_request(
+                call.method, call.url, headers=_exchange.headers(call), content=call.body, timeout=timeout
+            )
+        return request
 
     def send(self, call: Call, *, paid: bool = False) -> Reply:
         """One request, once. Raises TransportError."""
         problem: TransportError
         built = False
         try:
-            timeout = self._timeout(call)
-            patience = (timeout.read or 0) + self._timeouts.connect
-            with self._client(paid=paid) as client, _bodies.patient(patience) as trace:
-                request = client.build_request(
-                    call.method, call.url, headers=_exchange.headers(call), content=call.body, timeout=timeout
-                )
+            patience = self._patience(call) + self._timeouts.connect
+            with self._line(paid=paid) as line, _bodies.patient(patience) as trace:
+                request = self._built(line.client, call)
                 request.extensions["trace"] = trace
                 built = True
-                answer = client.send(request, stream=True)
+                answer = line.send(request)
                 try:
                     body = _bodies.whole(answer.iter_raw(), answer.headers, trace.until)
                     return _exchange.reply(call, answer.status_code, answer.headers.items(), body)
@@ -132,21 +163,18 @@ class Transport:
         own = await self._on_loop()
         if own.fast is not None and call.purpose == "poll":
             return await own.fast.send(call, self._timeouts.connect, call.timeout or self._timeouts.poll)
-        clients, busy = own.clients, own.busy
+        lines, busy = own.lines, own.busy
         index = busy.index(min(busy))
         busy[index] += 1
         built = False
         try:
-            timeout = self._timeout(call)
             # Counted is the way there, too: a place in the pool, the connection, its handshake; a look says little.
-            patience = (timeout.read or 0) + 3 * self._timeouts.connect
-            client = clients[index]
-            request = client.build_request(
-                call.method, call.url, headers=_exchange.headers(call), content=call.body, timeout=timeout
-            )
+            patience = self._patience(call) + 3 * self._timeouts.connect
+            client, send = lines[index]
+            request = self._built(client, call)
             built = True
             async with asyncio.timeout(patience):
-                answer = await client.send(request, stream=True)
+                answer = await send(request)
                 try:
                     body = await _bodies.whole_async(answer.aiter_raw(), answer.headers, ELAPSED() + patience)
                     return _exchange.reply(call, answer.status_code, answer.headers.items(), body)
@@ -165,15 +193,14 @@ class Transport:
         if entry is None or entry.loop is not loop:
             self._loops = {key: entry for key, entry in self._loops.items() if not entry.loop.is_closed()}
             # Eight pools of eight: one pool of 64 spends its time searching itself.
-            limits = httpx.Limits(max_connections=8, max_keepalive_connections=8)
             try:
-                options = self._options()
-                clients = [httpx.AsyncClient(limits=limits, **options) for _ in range(8)]
+                lines = [self._made_async() for _ in range(8)]
             except _MISCONFIGURED as problem:
-                raise _unusable(problem) from None
-            fast = _fast_client(options["verify"])
-            keeper = _closing([*(client.aclose for client in clients), *([fast.close] if fast else [])])
-            entry = self._loops[id(loop)] = _OnLoop(loop, clients, [0] * 8, fast, keeper)
+                raise _diagnosis.unusable(problem) from None
+            assert self._context is not None
+            fast = _carriers.fast_client(self._context)
+            keeper = _carriers.closing([*(client.aclose for client, _ in lines), *([fast.close] if fast else [])])
+            entry = self._loops[id(loop)] = _OnLoop(loop, lines, [0] * 8, fast, keeper)
             await anext(keeper)
         return entry
 
@@ -187,11 +214,13 @@ class Transport:
         headers = {**step.headers, "accept-encoding": "identity"}
         try:
             with (
-                self._client(paid=False) as client,
+                self._line(paid=False) as line,
                 _bodies.patient(patience, whole=False) as trace,
-                client.stream("GET", step.url, headers=headers, timeout=timeout, extensions={"trace": trace}) as answer,
+                line.client.stream(
+                    "GET", step.url, headers=headers, timeout=timeout, extensions={"trace": trace}
+                ) as got,
             ):
-                return _written(step, answer, patience)
+                return _written(step, got, patience)
         except _FAILURES as failure:
             if isinstance(failure, OSError) and failure.errno in _DISK:
                 raise
@@ -207,8 +236,8 @@ class Transport:
             idle = [*self._shelf, *([self._free] if self._free else [])]
             self._clients, self._shelf, self._free = [], [], None
             self._generation += 1
-        for client in idle:
-            client.close()
+        for line in idle:
+            line.client.close()
 
     async def aclose(self) -> None:
         """Close what belongs to the running loop."""
@@ -222,27 +251,10 @@ class _OnLoop:
     """What belongs to one event loop: its clients, how many requests each has out, what closes them."""
 
     loop: asyncio.AbstractEventLoop
-    clients: list[httpx.AsyncClient]
+    lines: list[_AsyncLine]
     busy: list[int]
     fast: FastClient | None
     keeper: AsyncGenerator[None, None]
-
-
-def _fast_client(context: ssl.SSLContext) -> FastClient | None:
-    if _carriers.of_looks() == "httpx":
-        return None
-    from ._fast import FastClient
-
-    return FastClient(context)
-
-
-async def _closing(closes: list[Callable[[], Awaitable[None]]]) -> AsyncGenerator[None, None]:
-    """Closes the clients of a loop at its end, when nobody did before: `asyncio.run` finishes what still hangs here."""
-    try:
-        yield
-    finally:
-        for close in closes:
-            await close()
 
 
 _FAILURES = (
@@ -268,15 +280,6 @@ _KINDS: dict[_diagnosis.Kind, tuple[type[Exception], ...]] = {
     "silent": (httpx.TimeoutException, TimeoutError),
     "too much": (_bodies.TooMuch,),
 }
-
-
-def _unusable(problem: Exception) -> TransportError:
-    return TransportError(
-        f"The TLS or proxy settings of the environment cannot be used ({type(problem).__name__}). Nothing was sent.",
-        sent=False,
-        billed="no",
-        hint="Look at SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY and ALL_PROXY; gen302 doctor",
-    )
 
 
 def _translated(failure: Exception, url: str, built: bool) -> TransportError:

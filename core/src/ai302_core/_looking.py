@@ -107,8 +107,8 @@ def asked(
     return (None, trouble) if trouble else (reply, None)
 
 
-def _look_at(account: Account, operation: Operation, job: Job) -> Flow[Look]:
-    call = _wire.poll_call(account, operation, job)
+def _look_at(account: Account, operation: Operation, job: Job, call: Call | None = None) -> Flow[Look]:
+    call = call or _wire.poll_call(account, operation, job)
     if call is None:
         return Look(job=job)
     reply, trouble = yield from asked(account, operation, call, job.remote_id)
@@ -232,7 +232,8 @@ def follow(account: Account, job: Job, *, timeout: float | None, on_update: OnUp
     start = yield from Now()
     limit = patience(account, job) if timeout is None else timeout
     plan = yield from schedule_of(account, job, watched=on_update is not None)
-    told, watch = job, Watch()
+    operation, told, watch = operation_of(account, job), job, Watch()
+    call = _wire.poll_call(account, operation, job) if job.status.followed else None
     while job.status.followed:
         now = yield from Now()
         left = limit - (now - start).total_seconds()
@@ -243,9 +244,11 @@ def follow(account: Account, job: Job, *, timeout: float | None, on_update: OnUp
             # No callback cuts short what a service in trouble asks for.
             bell = "" if watch.failures else job.id
             yield from Sleep(min(wait, left), SPREAD if wait < left else 0.0, bell)
-        (seen,) = yield from look(account, [job])
+        seen = yield from _look_at(account, operation, job, call)
         now = yield from Now()
         watch.take(seen, now)
+        if (seen.job.remote_id, seen.job.route) != (job.remote_id, job.route):
+            call = None
         job = seen.job
         if on_update is not None and job != told:
             told = job

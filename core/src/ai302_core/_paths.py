@@ -63,8 +63,18 @@ def _opened(value: Any) -> Any:
 
 def values(document: Any, path: str) -> list[Any]:
     """Everything at `path`, in order; members that are missing or null yield nothing."""
+    parts = _parts(path)
+    for place, part in enumerate(parts):
+        if type(part) is not str or type(document) is not dict:
+            parts = parts[place:]
+            break
+        document = document.get(part)  # the usual way, member by member
+        if document is None:
+            return []
+    else:
+        return [] if document is None else [document]
     found = [document]
-    for part in _parts(path):
+    for part in parts:
         found = list(_step(found, part))
         if not found:
             break

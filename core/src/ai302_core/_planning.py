@@ -148,6 +148,8 @@ def _contradictions(request: Request, said: Mapping[str, Any]) -> None:
 
 
 def _with_defaults(account: Account, operation: Operation, request: Request, said: Mapping[str, Any]) -> Request:
+    if not account.defaults:
+        return request
     names = {item.name for item in fields(operation.request)}
     known = {item.name for entry in account.family.operations for item in fields(entry.request)} - _OWN
     for name in account.defaults:

@@ -44,6 +44,7 @@ class Call:
     """One HTTP request, ready to send. The secret header is apart, so that nothing prints it.
 
     shown  what people see of a body that is no JSON
+    built  what a driver made of it, by driver: a look is sent many times and built once
     """
 
     method: str
@@ -54,6 +55,7 @@ class Call:
     purpose: Purpose = "poll"
     timeout: float | None = None
     shown: Any = field(default=None, hash=False)
+    built: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

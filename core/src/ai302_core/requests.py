@@ -61,8 +61,12 @@ class Request:
 
     def written(self) -> dict[str, Any]:
         """The members the caller set, by name, in the order of the class."""
-        values = ((name, getattr(self, name), default) for name, default in _members(type(self)))
-        return {name: value for name, value, default in values if _is_set(value, default)}
+        found: dict[str, Any] = {}
+        for name, default in _members(type(self)):
+            value = getattr(self, name)
+            if value is not default and _is_set(value, default):
+                found[name] = value
+        return found
 
     def media(self) -> Iterator[tuple[tuple[str, int], Media]]:
         """Every picture or clip the request holds, with its place: the field, and the position in it from 0."""
