@@ -574,3 +574,44 @@ def test_off_remembers_open_jobs_only(tmp_path: Path) -> None:
     assert ledger.reopen("b", Status.UNCONFIRMED)
     assert not (tmp_path / "data").exists()
     ledger.close()
+
+
+# --- what a resume asks
+
+
+def test_a_job_that_was_saved_whole_is_asked_about_once(ledger: Ledger) -> None:
+    files = [FileRecord(path="/shots/1.png", sha256="0" * 64, size=4, role="final", index=1)]
+    for name, save_to in (("job-1", "/shots"), ("job-2", "/shots"), ("job-3", None)):
+        ledger.claim(Intent(job=a_job(name), digest=name, save_to=save_to))
+        settle(ledger, a_job(name), Status.SUCCEEDED, finished_at=NOON)
+    ledger.add_files("job-1", files)
+    asked: list[str] = []
+
+    def complete(job: Job, found: Any) -> bool:
+        asked.append(job.id)
+        return list(found) == files
+
+    assert [job.id for job in ledger.unsaved(complete)] == ["job-2"]
+    assert [job.id for job in ledger.unsaved(complete)] == ["job-2"]
+    assert sorted(asked) == ["job-1", "job-2", "job-2"]
+
+
+def test_what_a_resume_asks_is_found_by_an_index(tmp_path: Path) -> None:
+    ledger = open_ledger(None, data_dir=tmp_path)
+    take(ledger, a_job())
+    seen: list[str] = []
+    store: Any = ledger._store  # type: ignore[attr-defined]
+    still = (Status.SUBMITTING, Status.QUEUED, Status.RUNNING, Status.INPUT_REQUIRED, Status.UNCONFIRMED)
+    with sqlite3.connect(tmp_path / "ledger.db") as db:
+        store.read(lambda reading: reading.set_trace_callback(seen.append))
+        ledger.jobs(status=still)
+        ledger.unsaved(lambda *_: True)
+        plans = {
+            query: " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query.replace('-Inf', '-9e999')}"))
+            for query in seen
+            if query.startswith("SELECT") and " status " in query
+        }
+    db.close()
+    assert len(plans) == 3
+    assert all("INDEX jobs_open" in plan or "INDEX jobs_unsaved" in plan for plan in plans.values()), plans
+    ledger.close()

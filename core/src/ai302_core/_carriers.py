@@ -6,12 +6,6 @@ import sys
 import urllib.request
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import ssl
-
-    from ._fast import FastClient
 
 
 def of_looks() -> str:
@@ -22,15 +16,6 @@ def of_looks() -> str:
 def direct() -> bool:
     """Whether no proxy is in the way."""
     return not urllib.request.getproxies()
-
-
-def fast_client(context: ssl.SSLContext) -> FastClient | None:
-    """The client of looks, where it is not httpx's."""
-    if of_looks() == "httpx":
-        return None
-    from ._fast import FastClient
-
-    return FastClient(context)
 
 
 async def closing(closes: list[Callable[[], Awaitable[None]]]) -> AsyncGenerator[None, None]:

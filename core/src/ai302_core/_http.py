@@ -9,14 +9,14 @@ import os
 import ssl
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 
-from . import _addresses, _bodies, _carriers, _diagnosis, _exchange
+from . import _addresses, _bodies, _carriers, _diagnosis, _exchange, _pouring
 from ._accounts import Timeouts
 from ._clock import ELAPSED
 from ._steps import Call, Reply, Stream, Streamed
@@ -128,11 +128,11 @@ class Transport:
         return call.timeout or (self._timeouts.submit if call.purpose != "poll" else self._timeouts.poll)
 
     def _built(self, client: httpx.Client | httpx.AsyncClient, call: Call) -> httpx.Request:
-        request: httpx.Request | None = call.built.get(self)
+        request: httpx.Request | None = call.built.get(client)
         if request is None:
             connect = self._timeouts.connect
             timeout = httpx.Timeout(self._patience(call), connect=connect, pool=connect)
-            request = call.built[self] = client.build_request(
+            request = call.built[client] = client.build_request(
                 call.method, call.url, headers=_exchange.headers(call), content=call.body, timeout=timeout
             )
         return request
@@ -198,7 +198,7 @@ class Transport:
             except _MISCONFIGURED as problem:
                 raise _diagnosis.unusable(problem) from None
             assert self._context is not None
-            fast = _carriers.fast_client(self._context)
+            fast = _fast_client(self._context)
             keeper = _carriers.closing([*(client.aclose for client, _ in lines), *([fast.close] if fast else [])])
             entry = self._loops[id(loop)] = _OnLoop(loop, lines, [0] * 8, fast, keeper)
             await anext(keeper)
@@ -220,7 +220,10 @@ class Transport:
                     "GET", step.url, headers=headers, timeout=timeout, extensions={"trace": trace}
                 ) as got,
             ):
-                return _written(step, got, patience)
+                headers = {name.lower(): value for name, value in got.headers.items()}
+                if not step.private:
+                    _addresses.check_peer(step.url, got.extensions.get("network_stream"))
+                return _pouring.poured(step, got.status_code, headers, got.iter_raw(), patience, _BROKEN)
         except _FAILURES as failure:
             if isinstance(failure, OSError) and failure.errno in _DISK:
                 raise
@@ -257,11 +260,20 @@ class _OnLoop:
     keeper: AsyncGenerator[None, None]
 
 
+def _fast_client(context: ssl.SSLContext) -> FastClient | None:
+    if _carriers.of_looks() == "httpx":
+        return None
+    from ._fast import FastClient
+
+    return FastClient(context)
+
+
 _FAILURES = (
     *(httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, _bodies.TooMuch, UnicodeError, RuntimeError),
     OSError,  # a reset may surface when the socket is closed
 )
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOENT, errno.EFBIG)
+_BROKEN = (httpx.HTTPError, httpx.StreamError)
 _MISCONFIGURED = (OSError, ValueError, ImportError, httpx.InvalidURL)
 # Raised before a byte of the request was written; everything else may have reached the service. An invalid address
 # is unsent only while the request is built: httpx also reads the address of a redirect it does not follow.
@@ -286,37 +298,3 @@ def _translated(failure: Exception, url: str, built: bool) -> TransportError:
     kinds = (kind for kind, classes in _KINDS.items() if isinstance(failure, classes))
     sent = built and not isinstance(failure, _UNSENT)
     return _diagnosis.error(next(kinds, "broken" if sent else "address"), failure, url, sent=sent)
-
-
-def _written(step: Stream, answer: httpx.Response, patience: float) -> Streamed:
-    headers = {name.lower(): value for name, value in answer.headers.items()}
-    if not step.private:
-        _addresses.check_peer(step.url, answer.extensions.get("network_stream"))
-    pace = _bodies.Pace(patience)
-    if answer.status_code not in (200, 206):
-        head = b""
-        with suppress(httpx.HTTPError):
-            for piece in answer.iter_raw():  # as it comes: nothing is unpacked that nobody asked for
-                head += piece
-                if len(head) >= 2000 or pace.slow(0):
-                    break
-        return Streamed(answer.status_code, headers, step.path.stat().st_size if step.path.exists() else 0, head[:2000])
-    broken = ""
-    with step.path.open("ab" if answer.status_code == 206 else "wb") as file:
-        if step.began is not None:
-            step.began(answer.status_code, headers)
-        try:
-            for piece in answer.iter_raw():
-                file.write(piece)
-                if file.tell() > step.limit:
-                    broken = f"it is larger than the limit of {step.limit} bytes"
-                elif pace.slow(file.tell()):
-                    broken = "it drips in too slowly"
-                if broken:
-                    break
-        except (httpx.HTTPError, httpx.StreamError) as failure:
-            broken = type(failure).__name__
-        file.flush()
-        os.fsync(file.fileno())
-        size = file.tell()
-    return Streamed(answer.status_code, headers, size, b"", broken)

@@ -305,10 +305,6 @@ def _open(connection: Connection) -> list[Job]:
     ledger = connection.ledger
     still = (Status.SUBMITTING, Status.QUEUED, Status.RUNNING, Status.INPUT_REQUIRED, Status.UNCONFIRMED)
     jobs = ledger.jobs(status=still)
-    unsaved = [
-        job
-        for job in ledger.jobs(status=(Status.SUCCEEDED,))
-        if ledger.destination(job.id) is not None and not _outcomes.complete(job, ledger.files(job.id))
-    ]
+    unsaved = ledger.unsaved(_outcomes.complete)
     mine = set(ledger.lease([job.id for job in jobs + unsaved], _LEASE))
     return [job for job in reversed(jobs + unsaved) if job.id in mine and job.status is not Status.SUBMITTING]

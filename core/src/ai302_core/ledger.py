@@ -6,7 +6,7 @@ Every method is one transaction, durable when it returns, safe to call from any 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -134,6 +134,12 @@ class Ledger(Protocol):
         text      is searched in the request, case ignored
         provider  only its jobs
         keys      only jobs whose key begins so, refused ones excepted
+        """
+
+    def unsaved(self, complete: Callable[[Job, Sequence[FileRecord]], bool]) -> list[Job]:
+        """Succeeded jobs with a destination, newest first, that are not `complete` with the files recorded for them.
+
+        A job that was complete once is not asked about again.
         """
 
     def batch(self, name: str) -> dict[str, Any] | None:

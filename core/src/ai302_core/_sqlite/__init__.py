@@ -6,7 +6,7 @@ import contextlib
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from ai302_core.errors import Billed, ConfigError, LedgerError
 from ai302_core.jobs import Job, Status
 from ai302_core.ledger import Claim, FileRecord, Intent, Ledger
 
-from . import claims
+from . import claims, schema
 from . import rows as _rows
 from .noledger import NoLedger
 from .owners import Owners
@@ -25,6 +25,7 @@ from .troubles import NOT_RECORDED, NOTHING_SENT, explain
 T = TypeVar("T")
 
 _OPEN: dict[str, SqliteLedger] = {}
+_STILL = {"submitting", "queued", "running", "input_required", "unconfirmed"}  # as schema.OPEN has them
 
 
 def open_ledger(url: str | None, *, data_dir: Path) -> Ledger:
@@ -114,18 +115,29 @@ class SqliteLedger:
     ) -> list[Job]:
         self._account_for_the_dead()
         start = float("-inf") if since is None else since.timestamp()
-        narrower, wanted = "", []
+        chosen = [entry.value for entry in status or tuple(Status)]
+        # The few that are open are found by their own index and then put in order, whatever the planner believes.
+        still = not set(chosen) - _STILL
+        narrower, moment, wanted = f" AND {schema.OPEN}" if still else "", "+created_at" if still else "created_at", []
         if provider:
-            narrower, wanted = " AND provider = ?", [_rows.plain(provider)]
+            narrower, wanted = f"{narrower} AND provider = ?", [_rows.plain(provider)]
         if keys:
             narrower, wanted = f"{narrower} AND substr(key, 1, length(?)) = ?", [*wanted, *[_rows.plain(keys)] * 2]
         query = (
-            f"SELECT document FROM jobs WHERE status IN ({_places(status or tuple(Status))})"  # noqa: S608
-            f" AND created_at >= ? AND instr(words, ?){narrower} ORDER BY created_at DESC, seq DESC LIMIT ?"
+            f"SELECT document FROM jobs WHERE status IN ({_places(chosen)})"  # noqa: S608
+            f" AND {moment} >= ? AND instr(words, ?){narrower} ORDER BY {moment} DESC, seq DESC LIMIT ?"
         )
-        chosen = [entry.value for entry in status or tuple(Status)]
         values = (*chosen, start, _rows.plain(text.casefold()), *wanted, -1 if limit is None else limit)
         return self._read(lambda db: [_rows.job_of(document) for (document,) in db.execute(query, values)])
+
+    def unsaved(self, complete: Callable[[Job, Sequence[FileRecord]], bool]) -> list[Job]:
+        query = f"SELECT document FROM jobs WHERE {schema.UNSAVED} ORDER BY created_at DESC, seq DESC"  # noqa: S608
+        jobs = self._read(lambda db: [_rows.job_of(document) for (document,) in db.execute(query)])
+        saved = {job.id for job in jobs if complete(job, self.files(job.id))}
+        if saved:
+            mark = "UPDATE jobs SET saved = 1 WHERE id = ?"
+            self._write(lambda db: db.executemany(mark, [(job_id,) for job_id in saved]))
+        return [job for job in jobs if job.id not in saved]
 
     def batch(self, name: str) -> dict[str, Any] | None:
         query = "SELECT document FROM batches WHERE name = ?"

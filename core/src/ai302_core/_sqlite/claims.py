@@ -12,22 +12,24 @@ from ai302_core.ledger import Claim, Intent, Limits
 from ai302_core.money import UNKNOWN
 
 from . import rows as _rows
+from . import schema
 from .owners import Owners
 
 _REPEATABLE = frozenset({Status.FAILED, Status.CANCELED, Status.ABANDONED})
+_SUBMITTING = f"status = 'submitting' AND {schema.OPEN}"
 _BUSY = (Status.SUBMITTING.value, Status.QUEUED.value, Status.RUNNING.value)
 
 
 def dead_owners(db: sqlite3.Connection, owners: Owners) -> list[str | None]:
     """Owners of SUBMITTING jobs who do not live any more."""
-    rows = db.execute("SELECT DISTINCT owner FROM jobs WHERE status = 'submitting'").fetchall()
+    rows = db.execute(f"SELECT DISTINCT owner FROM jobs WHERE {_SUBMITTING}").fetchall()  # noqa: S608
     return [owner for (owner,) in rows if not owners.alive(owner)]
 
 
 def bury(db: sqlite3.Connection, owners: Owners) -> None:
     """The SUBMITTING jobs of the dead become UNCONFIRMED."""
     for owner in dead_owners(db, owners):
-        rows = db.execute("SELECT id, document FROM jobs WHERE status = 'submitting' AND owner IS ?", (owner,))
+        rows = db.execute(f"SELECT id, document FROM jobs WHERE {_SUBMITTING} AND owner IS ?", (owner,))  # noqa: S608
         for job_id, document in rows.fetchall():
             _rows.update(db, job_id, _rows.orphaned(document))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -119,6 +119,9 @@ class NoLedger:
             and text.casefold() in words(job.to_dict().get("request", {}))
         ]
         return sorted(chosen, key=lambda job: job.created_at, reverse=True)[:limit]
+
+    def unsaved(self, complete: Callable[[Job, Sequence[FileRecord]], bool]) -> list[Job]:
+        return []
 
     def batch(self, name: str) -> dict[str, Any] | None:
         return None
