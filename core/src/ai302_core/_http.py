@@ -148,6 +148,7 @@ class Transport:
                 request.extensions["trace"] = trace
                 built = True
                 answer = line.send(request)
+                answer.request = request
                 try:
                     body = _bodies.whole(answer.iter_raw(), answer.headers, trace.until)
                     return _exchange.reply(call, answer.status_code, answer.headers.items(), body)
@@ -175,6 +176,7 @@ class Transport:
             built = True
             async with asyncio.timeout(patience):
                 answer = await send(request)
+                answer.request = request
                 try:
                     body = await _bodies.whole_async(answer.aiter_raw(), answer.headers, ELAPSED() + patience)
                     return _exchange.reply(call, answer.status_code, answer.headers.items(), body)
