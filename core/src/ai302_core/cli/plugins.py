@@ -60,7 +60,7 @@ def _list(session: Session) -> int:
             told |= {"requires": entry.requires, "ok": one.ok, "reason": one.reason or None}
             told |= {"allowed": _permitted(one.plugin.distribution, allowed)}
             told |= {"remedy": one.remedy or None, "operations": one.operations, "gateways": one.gateways}
-            session.output.record(told)
+            session.output.record({"v": 1, **told})
             continue
         state = f"ok: {', '.join(one.operations)}" if one.ok else "broken"
         if not _permitted(entry.distribution, allowed):

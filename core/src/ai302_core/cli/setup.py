@@ -66,7 +66,7 @@ def _config_path(session: Session) -> int:
     for path in config.search_paths(session.options.config):
         there = path.is_file()
         if session.output.as_json:
-            session.output.record({"path": str(path), "exists": there})
+            session.output.record({"v": 1, "path": str(path), "exists": there})
         else:
             session.output.data(f"{path}{'' if there else '  (not there)'}")
     return 0
@@ -91,7 +91,7 @@ def _providers(session: Session) -> int:
         entry = _described(session, name)
         entry["default"] = name in chosen
         if session.output.as_json:
-            session.output.record(entry)
+            session.output.record({"v": 1, **entry})
         gateway, address = entry["gateway"] or "", entry["base_url"] or ""
         rows.append(
             ("*" if name in chosen else "", name, entry["family"], gateway, address, entry["key"] or entry["problem"])
