@@ -87,7 +87,7 @@ def test_config_shows_values_with_their_places(told: Told, monkeypatch: pytest.M
     (document,) = lines(told("config", "show", "--json")[0])
     assert document["settings"]["providers"]["relay"]["gateway"] == "new-api"
     paths = lines(told("config", "path", "--json")[0])
-    assert paths[0] == {"path": str(Path("gen302.toml").resolve()), "exists": True}
+    assert paths[0] == {"v": 1, "path": str(Path("gen302.toml").resolve()), "exists": True}
     assert json.loads(told("config", "schema")[0])["type"] == "object"
 
 
