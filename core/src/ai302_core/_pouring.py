@@ -1,15 +1,66 @@
-"""A download on its way into its file: bounded in bytes and pace, synced at its end."""
+"""A download on its way into its file: bounded in bytes and pace, hashed beside, synced at its end."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import queue
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from types import TracebackType
+from typing import Self
 
 from . import _bodies
 from ._steps import Stream, Streamed
 
 _HEAD = 2000
+_MUCH = 2**20  # bytes hashed in one go; a file of less needs no thread
+
+
+class Hashing:
+    """SHA-256 of bytes that come in pieces, taken by a thread of its own: hashing leaves the interpreter to others."""
+
+    def __init__(self) -> None:
+        self._sum = hashlib.sha256()
+        self._waiting = bytearray()
+        self._thread: threading.Thread | None = None
+        self._given: queue.Queue[bytearray | None] = queue.Queue(8)  # memory stays flat when hashing is the slower
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def take(self, piece: bytes) -> None:
+        """The next bytes."""
+        self._waiting += piece
+        if len(self._waiting) >= _MUCH:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="gen302-hashing", daemon=True)
+                self._thread.start()
+            self._given.put(self._waiting)
+            self._waiting = bytearray()
+
+    def hexdigest(self) -> str:
+        """The hash of all that was taken."""
+        self._end()
+        self._sum.update(self._waiting)
+        self._waiting = bytearray()
+        return self._sum.hexdigest()
+
+    def _work(self) -> None:
+        while (content := self._given.get()) is not None:
+            self._sum.update(content)
+
+    def _end(self) -> None:
+        if self._thread is not None:
+            self._given.put(None)
+            self._thread.join()
+            self._thread = None
 
 
 def poured(
@@ -36,13 +87,16 @@ def poured(
                     break
         return Streamed(status, headers, step.path.stat().st_size if step.path.exists() else 0, head[:_HEAD])
     broken = ""
-    with step.path.open("ab" if status == 206 else "wb") as file:
+    with step.path.open("ab" if status == 206 else "wb") as file, Hashing() as hashing:
         if step.began is not None:
             step.began(status, headers)
         size = file.tell()
+        fresh = not size  # what is resumed is read once more at its end, not at every try
         try:
             for piece in pieces:
                 file.write(piece)
+                if fresh:
+                    hashing.take(piece)
                 size += len(piece)
                 if size > step.limit:
                     broken = f"it is larger than the limit of {step.limit} bytes"
@@ -55,4 +109,5 @@ def poured(
         file.flush()
         os.fsync(file.fileno())
         size = file.tell()
-    return Streamed(status, headers, size, b"", broken)
+        sha256 = hashing.hexdigest() if fresh and not broken else ""
+    return Streamed(status, headers, size, b"", broken, sha256)

@@ -198,6 +198,7 @@ class Streamed:
     size     bytes now in the file
     head     the first bytes of a body that was not written (any status but 200 and 206)
     broken   why the body ended early, or ""
+    sha256   of the whole file, where it was hashed as it came, or ""
     """
 
     status: int
@@ -205,6 +206,7 @@ class Streamed:
     size: int = 0
     head: bytes = field(default=b"", repr=False)
     broken: str = ""
+    sha256: str = ""
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,7 @@ def _checked(
 ) -> Flow[tuple[_Trouble | None, int]]:
     """All bytes seem to be there: are they the file?"""
     declared = got.headers.get("content-type", "").partition(";")[0].strip().lower()
-    found = yield from Save(part.examine)
+    found = yield from Save(partial(part.examine, (got.sha256, got.size)))
     fits = fitting(asset, found.head, declared)
     if fits is None:
         yield from Save(part.restart)

@@ -18,7 +18,7 @@ from typing import Any
 
 from .locking import locked
 from .sniffing import sniff, whole
-from .writing import digest, write
+from .writing import beginning, digest, write
 
 __all__ = ["Examined", "Fetched", "Part"]
 
@@ -124,7 +124,7 @@ class Part:
         shutil.copyfile(source, self.path)
         with self.path.open("rb+") as file:
             os.fsync(file.fileno())
-        found = sniff(digest(self.path)[2])
+        found = sniff(beginning(self.path))
         return self._whole(found[0] if found else "application/octet-stream", source.suffix)
 
     def _whole(self, media_type: str, suffix: str) -> Fetched:
@@ -132,9 +132,15 @@ class Part:
         self.size = found.size
         return self.finish(media_type, suffix, found)
 
-    def examine(self) -> Examined:
-        """Read the file once, and whether its own structure ends where the file does."""
-        sha256, size, head = digest(self.path)
+    def examine(self, known: tuple[str, int] | None = None) -> Examined:
+        """What the file is, and whether its own structure ends where the file does.
+
+        known  its hash and size, where it was hashed as it came; else it is read once more
+        """
+        head = beginning(self.path)
+        if known is None or not known[0] or known[1] != self.path.stat().st_size:
+            known = digest(self.path)
+        sha256, size = known
         found = sniff(head)
         return Examined(head, sha256, size, found is None or whole(self.path, found[0]))
 

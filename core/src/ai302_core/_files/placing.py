@@ -16,7 +16,7 @@ from .fetching import refuse
 from .naming import Target, candidates, fold
 from .parts import Fetched, Part
 from .sniffing import pixels
-from .writing import digest, publish, publish_content
+from .writing import beginning, digest, publish, publish_content
 
 __all__ = ["Piece", "put", "survey", "together"]
 
@@ -115,7 +115,7 @@ def put(job: Job, to: str, piece: Piece, part: Part, fetched: Fetched) -> tuple[
         records.append(_record(asset, path, sha256, len(content)))
     if whole is not None:
         notices += _other_kind(whole.asset, fetched)
-        sides = pixels(digest(fetched.path)[2]) or (whole.asset.width, whole.asset.height)
+        sides = pixels(beginning(fetched.path)) or (whole.asset.width, whole.asset.height)
         path = publish(fetched.path, fetched.sha256, fetched.size, candidates(whole, fetched.suffix))
         asset = replace(whole.asset, media_type=fetched.media_type, width=sides[0], height=sides[1])
         records.append(_record(asset, path, fetched.sha256, fetched.size))

@@ -13,16 +13,20 @@ from pathlib import Path
 from .locking import locked
 from .sniffing import HEAD
 
-__all__ = ["digest", "place", "publish", "publish_content", "replace", "sweep", "write"]
+__all__ = ["beginning", "digest", "place", "publish", "publish_content", "replace", "sweep", "write"]
 
 
-def digest(path: Path) -> tuple[str, int, bytes]:
-    """(SHA-256, size in bytes, beginning) of a file."""
+def digest(path: Path) -> tuple[str, int]:
+    """(SHA-256, size in bytes) of a file."""
     with path.open("rb") as file:
-        head = file.read(HEAD)
-        file.seek(0)
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return sha256, file.tell(), head
+        return sha256, file.tell()
+
+
+def beginning(path: Path) -> bytes:
+    """What a file begins with, as much as its kind needs to be told."""
+    with path.open("rb") as file:
+        return file.read(HEAD)
 
 
 def write(path: Path, content: bytes) -> None:
