@@ -192,6 +192,9 @@ class Transport:
         self._ready()
         loop = asyncio.get_running_loop()
         entry = self._loops.get(id(loop))
+        if (entry is None or entry.loop is not loop) and _carriers.of_looks() != "httpx":
+            await asyncio.to_thread(_import_fast)  # a quarter of a second, which the loop has not got
+            entry = self._loops.get(id(loop))
         if entry is None or entry.loop is not loop:
             self._loops = {key: entry for key, entry in self._loops.items() if not entry.loop.is_closed()}
             # Eight pools of eight: one pool of 64 spends its time searching itself.
@@ -260,6 +263,10 @@ class _OnLoop:
     busy: list[int]
     fast: FastClient | None
     keeper: AsyncGenerator[None, None]
+
+
+def _import_fast() -> None:
+    from . import _fast  # noqa: F401
 
 
 def _fast_client(context: ssl.SSLContext) -> FastClient | None:
