@@ -22,6 +22,7 @@ class Buying:
     provider  its table in gen302.toml
     request   what is asked for; a first frame of PICTURE is written to disk before
     files     how many come
+    together  how many of it are bought at once
     has       what it can meet beyond submit and download: "poll", "upload", "list"
     lacks     common faults its sandbox route does not know: (where, kind)
     own       cells of this family alone
@@ -31,6 +32,7 @@ class Buying:
     provider: Mapping[str, Any]
     request: Request
     files: int = 1
+    together: int = 1
     has: frozenset[str] = frozenset({"poll"})
     lacks: frozenset[tuple[str, str]] = frozenset()
     own: tuple[Cell, ...] = field(default=())
@@ -54,6 +56,8 @@ BUYINGS = (
     Buying("Midjourney imagine, 302ai", {"family": "midjourney"}, ImageRequest("a lamp"), files=4, own=MIDJOURNEY),
     Buying("Midjourney imagine, new-api", {"family": "midjourney", "gateway": "new-api"}, ImageRequest("a lamp"),
            files=4, own=MIDJOURNEY),
+    Buying("Midjourney imagine, new-api, eight looked at together", {"family": "midjourney", "gateway": "new-api"},
+           ImageRequest("a lamp"), files=4, together=8, has=frozenset({"list"})),
     Buying("unified image v2", {"family": "unified_image"}, ImageRequest("a lamp"), own=_302AI),
     Buying("unified image v1 (synchronous)", {"family": "unified_image"}, ImageRequest("a lamp", model="luma-t2i"),
            has=frozenset(), lacks=frozenset({("submit", "late")}), own=(*_302AI, SLOW)),

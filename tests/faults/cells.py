@@ -180,7 +180,10 @@ LEFT_OUT: dict[str, dict[str, str]] = {
 
 
 def cells(has: frozenset[str], own: tuple[Cell, ...] = ()) -> Iterator[Cell]:
-    """Those that an intention with these abilities can meet, its family's own after the common ones."""
-    for cell in (*EVERY, *own):
+    """Those that an intention with these abilities can meet, its family's own after the common ones.
+
+    Jobs that are looked at together meet the faults of that look alone: one by one they meet the others.
+    """
+    for cell in BATCH if "list" in has else (*EVERY, *own):
         if not cell.needs or cell.needs in has:
             yield cell

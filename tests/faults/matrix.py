@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ai302_core import Result, aconnect, connect
+from ai302_core import Outcome, Result, aconnect, connect
 from ai302_core.errors import Ai302Error
 from ai302_core.sandbox import Look, RunningSandbox, serve, tile
 
@@ -69,11 +69,11 @@ def _judged(attempt: Attempt, cell: Cell) -> Row:
     fault.times = 0
     then = attempt.buy(timeout=60.0)
     for what, got, expected in (
-        ("accepted submits", paid, cell.paid),
+        ("accepted submits", paid, cell.paid * attempt.buying.together),
         ("told", told, cell.told),
         ("status", status, cell.status),
         ("told then", then, cell.then),
-        ("accepted submits then", sandbox.paid, cell.bought),
+        ("accepted submits then", sandbox.paid, cell.bought * attempt.buying.together),
         ("keys at the file host", sandbox.leaks, 0),
     ):
         if got != expected:
@@ -93,6 +93,8 @@ class Attempt:
 
     def buy(self, timeout: float) -> str:
         """Run the intention under its key: "files", or the name of what was raised."""
+        if self.buying.together > 1:
+            return self._buy_together()
         try:
             result: Result = self._call("run", self._request(), key="order", timeout=timeout, save_to=self.folder)
         except Ai302Error as problem:
@@ -100,10 +102,19 @@ class Attempt:
         whole = len(result.files) == self.buying.files and all(path.stat().st_size for path in result.files)
         return FILES if whole else f"{len(result.files)} files"
 
+    def _buy_together(self) -> str:
+        requests = {f"order-{number}": self._request() for number in range(self.buying.together)}
+        outcomes: list[Outcome] = self._call("run_many", requests, save_to=self.folder)
+        ends = {
+            type(outcome.error).__name__ if outcome.error else f"{len(outcome.files)} files" for outcome in outcomes
+        }
+        whole = ends == {f"{self.buying.files} files"} and len(outcomes) == len(requests)
+        return FILES if whole else ", ".join(sorted(ends))
+
     def status(self) -> str:
-        """Of the job that holds the key; "" when it is free."""
-        jobs = [job for job in self._call("jobs") if job.key == "order"]
-        return jobs[0].status.value if jobs and jobs[0].status != "refused" else ""
+        """Of the jobs that hold the keys; "" when they are free."""
+        jobs = [job for job in self._call("jobs") if (job.key or "").startswith("order")]
+        return ", ".join(sorted({job.status.value for job in jobs if job.status != "refused"}))
 
     def halves(self) -> list[str]:
         """What lies in the folder and is no complete file."""
@@ -143,10 +154,12 @@ class Attempt:
         }
         if self.mode == "sync":
             with connect(**options) as buyer:
-                return getattr(buyer, verb)(*values, **named)
+                got = getattr(buyer, verb)(*values, **named)
+                return list(got) if isinstance(got, Iterator) else got
 
         async def main() -> Any:
             async with aconnect(**options) as buyer:
-                return await getattr(buyer, verb)(*values, **named)
+                got = getattr(buyer, verb)(*values, **named)
+                return [entry async for entry in got] if isinstance(got, AsyncIterator) else await got
 
         return asyncio.run(main())

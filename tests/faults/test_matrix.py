@@ -16,8 +16,9 @@ PARTS = 13
 
 @pytest.mark.parametrize("buying", BUYINGS, ids=lambda buying: buying.name)
 def test_faults_come_to_what_was_written_down(buying: Buying, tmp_path: Path) -> None:
-    part = BUYINGS.index(buying) % PARTS
-    chosen = [entry for at, entry in enumerate(matrix.everything([buying])) if at % PARTS == part]
+    every = list(matrix.everything([buying]))
+    parts = min(PARTS, len(every) // 4 * 2 + 1)
+    chosen = every[BUYINGS.index(buying) % parts :: parts]
     rows = list(matrix.run(chosen, tmp_path))
     assert [str(row) for row in rows if row.wrong] == []
     assert {row.mode for row in rows} == set(matrix.MODES)
