@@ -8,6 +8,8 @@ from typing import Any
 
 FILES = "files"
 NOBODY_KNOWS = "JobUnconfirmed"
+OPEN = "open"
+"""Queued or running."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ POLL = (
     ),
     Cell("poll", "late", {"seconds": 1.5}, needs="poll"),
     Cell("poll", "no_asset", needs="poll"),
-    Cell("poll", "html", times=None, told="JobTimeout", status="queued", needs="poll"),
+    Cell("poll", "html", times=None, told="JobTimeout", status=OPEN, needs="poll"),
     Cell(
         "poll",
         "fail",
@@ -155,7 +157,7 @@ UPLOAD = (
             ("truncated", {}),
         )
     ),
-    Cell("upload", "refused", paid=0, told="InvalidRequestError", status="", needs="upload"),
+    Cell("upload", "refused", paid=0, told="ServerError", status="", needs="upload"),
 )
 
 BATCH = tuple(

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ai302_core import Outcome, Result, aconnect, connect
+from ai302_core import Job, Outcome, Result, Status, aconnect, connect
 from ai302_core.errors import Ai302Error
 from ai302_core.sandbox import Look, RunningSandbox, serve, tile
 
 from .buying import PICTURE, Buying
-from .cells import FILES, Cell, cells
+from .cells import FILES, OPEN, Cell, cells
 
 KEY = "sk-sentinel-7c1e55b2f04d"
 MODES = ("sync", "async")
@@ -82,6 +82,10 @@ def _judged(attempt: Attempt, cell: Cell) -> Row:
     return Row(attempt.buying.name, attempt.mode, cell, paid, told, status, tuple(wrong))
 
 
+def _word(job: Job) -> str:
+    return OPEN if job.status in (Status.QUEUED, Status.RUNNING) else job.status.value
+
+
 @dataclass(frozen=True)
 class Attempt:
     """One intention in one world."""
@@ -114,7 +118,7 @@ class Attempt:
     def status(self) -> str:
         """Of the jobs that hold the keys; "" when they are free."""
         jobs = [job for job in self._call("jobs") if (job.key or "").startswith("order")]
-        return ", ".join(sorted({job.status.value for job in jobs if job.status != "refused"}))
+        return ", ".join(sorted({_word(job) for job in jobs if job.status is not Status.REFUSED}))
 
     def halves(self) -> list[str]:
         """What lies in the folder and is no complete file."""
