@@ -249,6 +249,14 @@ def test_a_file_killed_between_its_name_and_its_record_is_found_again(world: Wor
     assert len(world.fetched) == 1
 
 
+def test_what_a_dead_process_left_beside_the_files_is_removed(world: World, tmp_path: Path) -> None:
+    for left in (f".{JOB.id}-image-tile-1.part.json", f".{JOB.id}-image-tile-2.part"):
+        (tmp_path / left).write_bytes(b"")
+    (tmp_path / ".mine.part").write_bytes(b"")
+    world.save(tmp_path, SINGLES[:1])
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == [".mine.part"]
+
+
 def test_a_foreign_file_is_never_touched(world: World, tmp_path: Path) -> None:
     (tmp_path / "cat.png").write_bytes(b"mine")
     (tmp_path / "cat-2.png").mkdir()

@@ -131,10 +131,10 @@ def sweep(paths: Iterable[Path], prefix: str) -> None:
     for path in paths:
         folders.setdefault(path.parent, set()).add(_tag(path))
     for folder, tags in folders.items():
-        for stale in folder.glob(".*.part"):
-            name = stale.name[1:]
-            if name.partition("-")[0] in tags or name.startswith(prefix):
-                _remove_unless_held(stale, name.startswith(prefix))
+        # The notes of a part may have outlived it.
+        for name in {stale.name.removesuffix(".json") for stale in folder.glob(".*.part*")}:
+            if name[1:].partition("-")[0] in tags or name[1:].startswith(prefix):
+                _remove_unless_held(folder / name, name[1:].startswith(prefix))
 
 
 def _remove_unless_held(stale: Path, noted: bool) -> None:
