@@ -99,7 +99,9 @@ class Field:
             self.tally.wrong.append(f"{where}: {paid} paid submits for {count} intentions")
         shots = [path for path in (home / "shots").glob("*") if path.name != "gen302-batch.json"]
         halves = [
-            path.name for path in shots if path.suffix in (".png", ".part") and not path.read_bytes().endswith(PNG_END)
+            path.name
+            for path in shots
+            if path.name[0] != "." and path.suffix == ".png" and not path.read_bytes().endswith(PNG_END)
         ]
         self.tally.half_files += len(halves)
         whole = sum(path.suffix == ".png" and not path.name.startswith(".") for path in shots)

@@ -76,9 +76,10 @@ _V2 = Operation(
     job_id=("task_id",),
     poll=get("/302/v2/image/fetch/{job_id}"),
     states=(
-        *STATES_302AI_V2,
-        # For an answer that is the picture and says no more.
+        STATES_302AI_V2[0],
+        # For an answer that is the picture and says no more; only then does an `error` alone speak.
         States(at="image_url", succeeded=("http*",)),
+        *STATES_302AI_V2[1:],
     ),
     assets=(image("image_urls[]", "image_url", *(f"raw_response.{path}" for path in _VENDORS)),),
     failure=FAILURE_302AI,
