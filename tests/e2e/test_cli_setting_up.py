@@ -204,8 +204,12 @@ def test_sandbox_alone_says_how_to_use_it_and_ends_with_ctrl_c() -> None:
     url = child.stdout.readline().strip()
     with pytest.raises(urllib.error.HTTPError), urllib.request.urlopen(f"{url}/nothing", timeout=10):
         pass
+    assert child.stderr is not None
+    people = ""
+    while "curl" not in people:  # before it can be interrupted it has said how to use it
+        people += child.stderr.readline()
     child.send_signal(signal.SIGINT)
-    _, people = child.communicate(timeout=20)
+    people += child.communicate(timeout=20)[1]
     assert child.returncode == 0
     assert f"GEN302_SANDBOX={url}" in people
     assert "curl" in people

@@ -195,9 +195,9 @@ def at_random(ground: Ground, work: str, count: int, seed: int) -> None:
 def canceled(ground: Ground, count: int, seed: int) -> None:
     """So many callers that lose patience while the answer to their submit is on its way, or just after."""
     chance = random.Random(seed)
-    ground.sandbox.fault("submit", "late", times=None, seconds=0.1)
+    ground.sandbox.fault("submit", "late", times=None, seconds=0.8)
     for number in range(count):
-        ground.cancel(f"canceled-{seed}-{number}", chance.uniform(0.0, 0.15))
+        ground.cancel(f"canceled-{seed}-{number}", chance.uniform(0.3, 0.6))
 
 
 def _kind(met: list[str]) -> str:
