@@ -31,8 +31,8 @@ FLOORS = {
         _flows downloads _tables _batches
     """,
     PERFORMERS: """
-        _clock _bells _bodies _turns _http _addresses _diagnosis _drivers config _config registry _plugins _sqlite
-        _observing observers
+        _clock _bells _bodies _threads _turns _http _addresses _diagnosis _drivers config _config registry _plugins
+        _sqlite _observing observers
         _carriers _exchange _fast _pouring
     """,
     PROVIDERS: "_opening _connection _many _loopthread providers async_providers notebooks webhooks",

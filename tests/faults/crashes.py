@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -143,15 +144,28 @@ class Ground:
 
     def cancel(self, key: str, patience: float) -> None:
         """One caller loses patience. Nobody was killed: what is paid must have its receipt."""
-        before = self.sandbox.paid
-        self.nursery.ask(self.order("canceled", key, patience=patience, mutant=self.mutant, watched=False))
+        before, sign = self.sandbox.paid, self.home / f"{key}.sign"
+
+        def lose_patience() -> None:
+            deadline = time.monotonic() + 30
+            while self.sandbox.paid == before and time.monotonic() < deadline:
+                time.sleep(0.002)
+            time.sleep(patience)
+            sign.touch()
+
+        waiting = threading.Thread(target=lose_patience)
+        waiting.start()
+        self.nursery.ask(self.order("canceled", key, sign=str(sign), mutant=self.mutant, watched=False))
+        waiting.join()
         paid = self.sandbox.paid - before
         self.tally.intentions += 1
         self.tally.paid += paid
         rows = self.nursery.ask(self.order("jobs", key, watched=False))["told"]
         if paid and not any(row[0] == key and row[2] for row in rows):
             self.tally.lost += 1
-            self.tally.wrong.append(f"{key}: canceled {patience:.3f} s after its submit, paid, no receipt: {rows}")
+            self.tally.wrong.append(
+                f"{key}: canceled {patience:.3f} s after its submit was accepted, no receipt: {rows}"
+            )
 
     def _settle(self, key: str, tasks: Iterable[Mapping[str, Any]]) -> None:
         """The owner looks at the service: there is the task, or there is none."""
@@ -193,11 +207,11 @@ def at_random(ground: Ground, work: str, count: int, seed: int) -> None:
 
 
 def canceled(ground: Ground, count: int, seed: int) -> None:
-    """So many callers that lose patience while the answer to their submit is on its way, or just after."""
+    """So many callers that lose patience while the answer to their accepted submit is on its way."""
     chance = random.Random(seed)
     ground.sandbox.fault("submit", "late", times=None, seconds=0.8)
     for number in range(count):
-        ground.cancel(f"canceled-{seed}-{number}", chance.uniform(0.3, 0.6))
+        ground.cancel(f"canceled-{seed}-{number}", chance.uniform(0, 0.3))
 
 
 def _kind(met: list[str]) -> str:

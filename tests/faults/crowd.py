@@ -5,6 +5,7 @@ Run as a program it takes one JSON order a line on stdin and answers each with o
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import pty
@@ -97,6 +98,8 @@ def _live(order: Order, out: int, gate: int) -> None:
     os.chdir(order["home"])
     # The parent's were pipes: what a child's are must be found out anew.
     sys.stdin, sys.stdout, sys.stderr = (os.fdopen(fd, mode) for fd, mode in enumerate("rww"))
+    stacks = os.open(f"stacks-{os.getpid()}", os.O_CREAT | os.O_WRONLY, 0o600)
+    faulthandler.register(signal.SIGUSR2, file=stacks)
     if order.get("nohup"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if skew := order.get("skew"):  # a machine whose clock is elsewhere
@@ -153,6 +156,7 @@ class _Parent:
 
     def end(self, order: Order) -> Any:
         pid, reading, terminal = self._children[order["name"]]
+        stacks = Path(order["home"], f"stacks-{pid}")
         deadline, text = time.monotonic() + order["patience"], b""
         while True:
             watched = [reading] if terminal < 0 or order.get("hung_up") else [reading, terminal]
@@ -164,6 +168,8 @@ class _Parent:
                     terminal = -1
             elif not ready:
                 if time.monotonic() >= deadline:
+                    os.kill(pid, signal.SIGUSR2)
+                    time.sleep(1)
                     os.kill(pid, signal.SIGKILL)
             elif piece := os.read(reading, 65536):
                 text += piece
@@ -171,7 +177,7 @@ class _Parent:
                 break
         _, code = os.waitpid(pid, 0)
         told = json.loads(text) if text else {"told": None, "error": None}
-        return {**told, "code": os.waitstatus_to_exitcode(code)}
+        return {**told, "code": os.waitstatus_to_exitcode(code), "stacks": stacks.read_text("utf-8")}
 
 
 def _serve() -> None:
@@ -214,8 +220,10 @@ class Crowd:
         self._ask("hang_up", name=name)
 
     def end(self, name: str, *, hung_up: bool = False) -> Any:
-        """What one has told, and how it ended: told, error, code."""
-        return self._ask("end", name=name, patience=PATIENCE, hung_up=hung_up)
+        """What one has told, and how it ended: told, error, code. Fails, with its stacks, when it does not end."""
+        end = self._ask("end", name=name, home=self._common["home"], patience=PATIENCE, hung_up=hung_up)
+        assert not end["stacks"], f"{name} did not end within {PATIENCE:.0f} s:\n{end['stacks']}"
+        return end
 
     def _ask(self, do: str, **order: Any) -> Any:
         stdin, stdout = self._process.stdin, self._process.stdout

@@ -129,33 +129,18 @@ def arun(order: Order) -> Any:
 
 
 def canceled(order: Order) -> Any:
-    """The same, and its caller is canceled `patience` seconds after the submit went out; then `asyncio.run` ends."""
-    out = _seen_going_out()
+    """The same, and its caller is canceled as soon as the file `sign` is there; then `asyncio.run` ends."""
+    sign = Path(order["sign"])
 
     async def main() -> None:
         provider = aconnect(**order["connect"])
         call = asyncio.create_task(provider.run(_request(order), key=order["key"], save_to=order["save_to"]))
-        while not out.is_set():
+        while not sign.exists():
             await asyncio.sleep(0.002)
-        await asyncio.sleep(order["patience"])
         call.cancel()
         await asyncio.gather(call, return_exceptions=True)
 
     asyncio.run(main())
-
-
-def _seen_going_out() -> threading.Event:
-    """Set when a submit goes out, whichever way."""
-    out = threading.Event()
-
-    def label(transport: Any, call: Any, **how: Any) -> str:
-        if call.purpose == "submit":
-            out.set()
-        return ""
-
-    for name in ("send", "send_async"):
-        Life(0, "", os.open(os.devnull, os.O_WRONLY)).around(_http.Transport, name, label)
-    return out
 
 
 def run_many(order: Order) -> Any:

@@ -8,14 +8,20 @@ import queue
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 
+from . import _threads
 from .jobs import Outcome
+
+_PAUSE = 0.5
+"""Seconds of one wait. Never for good: a signal that another thread took, or any on Windows, is heard in between."""
 
 
 def in_thread(
     make: Callable[[], AsyncIterator[Outcome]], close: Callable[[], Awaitable[None]]
 ) -> Generator[Outcome, None, None]:
     """The outcomes that `make` gives on a loop; `close` lets go of what belongs to that loop."""
-    ready: queue.Queue[Outcome | BaseException | None] = queue.Queue()
+    # The one in C: an interrupt cannot leave it locked.
+    ready: queue.SimpleQueue[Outcome | BaseException | None] = queue.SimpleQueue()
+    stopping = threading.Event()
     loop_task: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
 
     async def work() -> None:
@@ -25,6 +31,8 @@ def in_thread(
     async def main() -> None:
         task = asyncio.create_task(work())
         loop_task.append((asyncio.get_running_loop(), task))
+        if stopping.is_set():
+            task.cancel()
         try:
             await task
         except asyncio.CancelledError:
@@ -41,18 +49,23 @@ def in_thread(
             ready.put(None)
 
     worker = threading.Thread(target=thread, name="gen302-many")
-    worker.start()
     try:
+        with _threads.deaf():
+            worker.start()
         while True:
-            item = ready.get()
+            try:
+                item = ready.get(timeout=_PAUSE)
+            except queue.Empty:
+                continue
             if item is None:
                 return
             if isinstance(item, BaseException):
                 raise item
             yield item
     finally:
-        if worker.is_alive() and loop_task:
-            loop, task = loop_task[0]
-            with contextlib.suppress(RuntimeError):
+        stopping.set()
+        for loop, task in loop_task:
+            with contextlib.suppress(RuntimeError):  # the loop has ended by itself
                 loop.call_soon_threadsafe(task.cancel)
-        worker.join()
+        while worker.is_alive():
+            worker.join(_PAUSE)

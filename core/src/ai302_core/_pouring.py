@@ -11,7 +11,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from . import _bodies
+from . import _bodies, _threads
 from ._steps import Stream, Streamed
 
 _HEAD = 2000
@@ -41,7 +41,8 @@ class Hashing:
         if len(self._waiting) >= _MUCH:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="gen302-hashing", daemon=True)
-                self._thread.start()
+                with _threads.deaf():
+                    self._thread.start()
             self._given.put(self._waiting)
             self._waiting = bytearray()
 

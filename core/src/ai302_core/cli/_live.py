@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
 
-from ai302_core import _policies
+from ai302_core import _policies, _threads
 
 from ._progress import History, age, duration, phrase
 
@@ -54,7 +54,8 @@ class LiveLine:
         self._job: Job | None = None
 
     def __enter__(self) -> LiveLine:
-        self._shown.start()
+        with _threads.deaf():
+            self._shown.start()
         return self
 
     def __exit__(

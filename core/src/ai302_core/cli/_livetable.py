@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ai302_core import _policies
+from ai302_core import _policies, _threads
 
 from ._crowd import Pace, headline
 from ._progress import History, age, duration
@@ -49,7 +49,8 @@ class LiveTable:
         )
 
     def __enter__(self) -> LiveTable:
-        self._live.start()
+        with _threads.deaf():
+            self._live.start()
         return self
 
     def __exit__(

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ai302_core import _threads
+
 if TYPE_CHECKING:
     from .faults import FaultBook
     from .world import World
@@ -82,7 +84,8 @@ class Teller:
         self._world, self._book, self._agenda = world, book, world.callbacks
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="gen302-callbacks", daemon=True)
-        self._thread.start()
+        with _threads.deaf():
+            self._thread.start()
 
     def stop(self) -> None:
         """Send no more; returns when the thread has ended."""

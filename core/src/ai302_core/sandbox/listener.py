@@ -17,6 +17,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from ai302_core import _threads
 from ai302_core.errors import ConfigError
 
 from .app import TRANSPORT
@@ -61,7 +62,8 @@ class Listener:
         self._state = ServerState()
         self._ready: Future[int] = Future()
         self._thread = threading.Thread(target=self._serve, args=(port,), name="gen302-sandbox", daemon=True)
-        self._thread.start()
+        with _threads.deaf():
+            self._thread.start()
         try:
             self.port = self._ready.result()
         except OSError as problem:
