@@ -10,7 +10,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ai302_core import ImageRequest, Job, Status, _outcomes, _sqlite
+from ai302_core import ImageRequest, Job, Status, _sqlite
+from ai302_core._flows import outcomes
 from ai302_core.ledger import Intent
 
 from .measuring import Row, cpu, in_turn, told
@@ -91,7 +92,7 @@ def _large() -> list[Row]:
         asked = {
             "jobs list (the newest 20)": lambda: ledger.jobs(limit=20),
             "what is open, for resume": lambda: ledger.jobs(status=still),
-            "what is not saved yet, for resume": lambda: ledger.unsaved(_outcomes.complete),
+            "what is not saved yet, for resume": lambda: ledger.unsaved(outcomes.complete),
             "a key": lambda: ledger.find("key-777777"),
             "an id": lambda: ledger.job("261121-00777777"),
         }

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from ai302_core import _acting, _submitting
-from ai302_core._submitting import Order
+from ai302_core._flows import acting, submitting
+from ai302_core._flows.submitting import Order
 from ai302_core.errors import ConfigError, ParameterError
 from ai302_core.family import Gateway, Webhook
 from ai302_core.jobs import Action, Status
@@ -30,7 +30,7 @@ def calling(account: Any, webhook: Webhook | None, **gateway: Any) -> Any:
 @pytest.mark.parametrize("at", ["body", "query"])
 def test_the_address_goes_where_the_family_takes_it(account: Any, hand: Any, reply: Any, at: str) -> None:
     fed = hand(reply(ACCEPTED))
-    job = fed.run(_submitting.submit(calling(account, Webhook(**{at: "hook"})), CAT, Order(webhook=ADDRESS)))
+    job = fed.run(submitting.submit(calling(account, Webhook(**{at: "hook"})), CAT, Order(webhook=ADDRESS)))
     (call,) = fed.paid
     sent = json.loads(call.body).get("hook") if at == "body" else parse_qs(urlsplit(call.url).query)["hook"][0]
     assert sent == f"https://shop.example/hooks/t0ken/{job.id}"
@@ -44,22 +44,22 @@ def test_an_address_nobody_would_call_is_refused_before_anything_is_recorded(
     hook = Webhook(body="hook")
     for chosen in (account, calling(account, hook, lacks=("webhook",))):
         with pytest.raises(ParameterError, match="makes no callbacks"):
-            fed.run(_submitting.submit(chosen, CAT, Order(webhook=ADDRESS)))
+            fed.run(submitting.submit(chosen, CAT, Order(webhook=ADDRESS)))
     for wrong in ("", "shop.example/x", "ftp://shop.example/x", "https:///x", "https://a b/", "http://[x/", "h\n"):
         with pytest.raises(ParameterError, match="http") as caught:
-            fed.run(_submitting.submit(calling(account, hook), CAT, Order(webhook=wrong)))
+            fed.run(submitting.submit(calling(account, hook), CAT, Order(webhook=wrong)))
         assert caught.value.field == "webhook"
     twice = ImageRequest("a cat", extra={"hook": "https://other.example"})
     with pytest.raises(ParameterError, match="say the address once"):
-        fed.run(_submitting.submit(calling(account, hook), twice, Order(webhook=ADDRESS)))
+        fed.run(submitting.submit(calling(account, hook), twice, Order(webhook=ADDRESS)))
     assert (fed.paid, ledger.jobs()) == ([], [])
 
 
 def test_another_address_is_no_other_intention(account: Any, hand: Any, reply: Any) -> None:
     fed = hand(reply(ACCEPTED))
     calls = calling(account, Webhook(body="hook"))
-    first = fed.run(_submitting.submit(calls, CAT, Order(key="k", webhook=ADDRESS)))
-    second = fed.run(_submitting.submit(calls, CAT, Order(key="k", webhook="https://elsewhere.example")))
+    first = fed.run(submitting.submit(calls, CAT, Order(key="k", webhook=ADDRESS)))
+    second = fed.run(submitting.submit(calls, CAT, Order(key="k", webhook="https://elsewhere.example")))
     assert (second.id, len(fed.paid)) == (first.id, 1)
 
 
@@ -72,16 +72,16 @@ def test_a_gateways_own_members_are_in_every_body(account: Any, hand: Any, reply
     )
     own = replace(own, family=replace(own.family, operations=operations))
     fed = hand(reply(ACCEPTED), reply(ACCEPTED))
-    fed.run(_submitting.submit(own, CAT, Order()))
-    fed.run(_submitting.submit(own, ImageRequest("a cat", resolution="relax", extra={"noStorage": False}), Order()))
+    fed.run(submitting.submit(own, CAT, Order()))
+    fed.run(submitting.submit(own, ImageRequest("a cat", resolution="relax", extra={"noStorage": False}), Order()))
     plain, relaxed = (json.loads(call.body) for call in fed.paid)
     assert "pace" not in plain
     assert plain["noStorage"] is True
     assert (relaxed["pace"], relaxed["noStorage"], relaxed["filter"]) == ("RELAX", False, {"modes": ["RELAX"]})
-    preview = fed.run(_submitting.preview(own, CAT))
+    preview = fed.run(submitting.preview(own, CAT))
     assert preview.body == plain
     with pytest.raises(ConfigError, match="speedy"):
-        fed.run(_submitting.submit(calling(account, None, members={"pace": "{speedy}"}), CAT, Order()))
+        fed.run(submitting.submit(calling(account, None, members={"pace": "{speedy}"}), CAT, Order()))
 
 
 def test_a_field_the_gateway_does_not_take_is_refused_or_left_out_with_a_warning(
@@ -90,9 +90,9 @@ def test_a_field_the_gateway_does_not_take_is_refused_or_left_out_with_a_warning
     request = ImageRequest("a cat", seed=7)
     poor = replace(account, gateway=Gateway("poor", unread=("seed",)))
     with pytest.raises(ParameterError, match=r"seed is not taken\. Gateway poor"):
-        hand().run(_submitting.submit(poor, request, Order()))
+        hand().run(submitting.submit(poor, request, Order()))
     fed = hand(reply(ACCEPTED))
-    job = fed.run(_submitting.submit(poor, request, Order(lenient=True)))
+    job = fed.run(submitting.submit(poor, request, Order(lenient=True)))
     assert "seed" not in json.loads(fed.paid[0].body)
     assert [notice.field for notice in job.warnings] == ["seed"]
 
@@ -103,11 +103,11 @@ def test_what_a_press_needs_may_be_said_inside_another_field(account: Any, hand:
     family = replace(account.family, operations=(*(e for e in account.family.operations if e is not press), says))
     speaking = replace(account, family=family)
     fed = hand(reply(ACCEPTED), reply(ACCEPTED))
-    parent = fed.run(_submitting.submit(account, CAT, Order()))
+    parent = fed.run(submitting.submit(account, CAT, Order()))
     resize = Action(name="resize", operation="press", needs=("size",))
     parent = ledger.write(replace(parent, status=Status.SUCCEEDED, actions=(resize,), finished_at=fed.now))
     with pytest.raises(ParameterError, match="needs size"):
-        fed.run(_acting.act(speaking, parent, "resize", {"prompt": "a hat"}))
+        fed.run(acting.act(speaking, parent, "resize", {"prompt": "a hat"}))
     fed.answers.append(reply({"code": 0, "data": {"id": 42, "status": "run"}}))
-    child = fed.run(_acting.act(speaking, parent, "resize", {"prompt": "a hat --size 2"}))
+    child = fed.run(acting.act(speaking, parent, "resize", {"prompt": "a hat --size 2"}))
     assert (child.parent, len(fed.paid)) == (parent.id, 2)

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ai302_core import _batches, _tables, errors
-from ai302_core._batches import Batch, Halt
+from ai302_core import errors
+from ai302_core._batch import batches, tables
+from ai302_core._batch.batches import Batch, Halt
 from ai302_core.jobs import Job, Status
 
 TEXT = 'sku,name\r\nA1,红杯 "big"\r\n\r\n"A,2","two\r\nlines"\r\n'
@@ -36,7 +37,7 @@ def test_a_table_reads_the_same_in_every_usual_dress(encoding: str, delimiter: s
     if encoding == "utf-16-be":
         content = b"\xfe\xff" + content
     named = encoding if encoding == "utf-16-le" else None  # without its mark it has to be said
-    table = _tables.read(content, name="skus.csv", encoding=named)
+    table = tables.read(content, name="skus.csv", encoding=named)
     assert table.columns == ("sku", "name")
     assert [(row.line, dict(row.cells)) for row in table.rows] == [
         (2, {"sku": "A1", "name": '红杯 "big"'}),
@@ -45,7 +46,7 @@ def test_a_table_reads_the_same_in_every_usual_dress(encoding: str, delimiter: s
 
 
 def test_json_lines_keep_their_types() -> None:
-    table = _tables.read(b'{"prompt": "x", "seed": 3}\n\n{"prompt": "y", "images": ["a.png"], "seed": null}\n',
+    table = tables.read(b'{"prompt": "x", "seed": 3}\n\n{"prompt": "y", "images": ["a.png"], "seed": null}\n',
                          name="x.jsonl")  # fmt: skip
     assert table.columns == ("prompt", "seed", "images")
     assert [(row.line, dict(row.cells)) for row in table.rows] == [
@@ -74,40 +75,40 @@ def test_json_lines_keep_their_types() -> None:
 )
 def test_what_is_no_table_is_refused_with_its_line(content: bytes, name: str, said: str) -> None:
     with pytest.raises(errors.ParameterError, match="Nothing was sent") as caught:
-        _tables.read(content, name=name)
+        tables.read(content, name=name)
     assert said in caught.value.message
 
 
 def test_the_encoding_can_be_said_and_is_checked() -> None:
     content = "name\n红杯\n".encode("gb18030")
-    assert _tables.read(content, name="a.csv", encoding="gb18030").rows[0].cells == {"name": "红杯"}
+    assert tables.read(content, name="a.csv", encoding="gb18030").rows[0].cells == {"name": "红杯"}
     for wrong in ("utf-8", "klingon"):
         with pytest.raises(errors.ParameterError):
-            _tables.read(content, name="a.csv", encoding=wrong)
+            tables.read(content, name="a.csv", encoding=wrong)
 
 
 def test_a_spreadsheets_own_line_names_the_separator() -> None:
-    table = _tables.read(b"sep=;\r\na,b;c\r\n1,2;3\r\n", name="a.csv")
+    table = tables.read(b"sep=;\r\na,b;c\r\n1,2;3\r\n", name="a.csv")
     assert table.columns == ("a,b", "c")
     assert table.rows[0].line == 3
 
 
 def test_a_row_is_the_cells_it_uses_and_its_number_among_equals() -> None:
     rows = [{"sku": "A", "name": "x", "cost": "1"}, {"sku": "A", "name": "x", "cost": "2"}, {"sku": "B", "name": "x"}]
-    first, second, third = _batches.keys(BATCH, rows)
+    first, second, third = batches.keys(BATCH, rows)
     assert first != second != third != first
     moved = replace(BATCH, file="/other.csv", identity=("name", "sku"), options={"provider": "elsewhere"})
-    assert _batches.keys(moved, [{**row, "cost": "9"} for row in rows]) == [first, second, third]
-    assert _batches.keys(moved, rows[::-1]) == [third, first, second]  # another order of unequal rows changes nothing
-    assert {_batches.name_of(key) for key in (first, second, third)} == {"skus"}
-    assert _batches.keys(replace(BATCH, round=2), rows)[0] == f"{first}@2"
-    assert _batches.name_of("order-4711") is None
-    assert _batches.name_of(None) is None
+    assert batches.keys(moved, [{**row, "cost": "9"} for row in rows]) == [first, second, third]
+    assert batches.keys(moved, rows[::-1]) == [third, first, second]  # another order of unequal rows changes nothing
+    assert {batches.name_of(key) for key in (first, second, third)} == {"skus"}
+    assert batches.keys(replace(BATCH, round=2), rows)[0] == f"{first}@2"
+    assert batches.name_of("order-4711") is None
+    assert batches.name_of(None) is None
 
 
 def test_the_same_options_go_on_with_the_same_round() -> None:
-    jobs = [job(key) for key in _batches.keys(BATCH, [{"sku": "A"}])]
-    after = _batches.advance(BATCH, replace(BATCH, identity=("name",)), ["sku", "name"], jobs, again_all=False)
+    jobs = [job(key) for key in batches.keys(BATCH, [{"sku": "A"}])]
+    after = batches.advance(BATCH, replace(BATCH, identity=("name",)), ["sku", "name"], jobs, again_all=False)
     assert (after.round, after.identity) == (1, BATCH.identity)  # another -o does not make other rows of them
 
 
@@ -115,23 +116,23 @@ def test_other_options_are_refused_while_rows_are_alive() -> None:
     wanted = replace(BATCH, recipe={"prompt": "a {name}"})
     rows = [{"sku": "A"}, {"sku": "B"}, {"sku": "C"}]
     jobs = [job(key, status) for key, status in zip(
-        _batches.keys(BATCH, rows), (Status.SUCCEEDED, Status.FAILED, Status.UNCONFIRMED), strict=True)]  # fmt: skip
+        batches.keys(BATCH, rows), (Status.SUCCEEDED, Status.FAILED, Status.UNCONFIRMED), strict=True)]  # fmt: skip
     with pytest.raises(errors.ParameterError, match=r"2 rows .* bought again: prompt was"):
-        _batches.advance(BATCH, wanted, ["sku", "name"], jobs, again_all=False)
-    assert _batches.advance(BATCH, wanted, ["sku", "name"], jobs, again_all=True).round == 2
+        batches.advance(BATCH, wanted, ["sku", "name"], jobs, again_all=False)
+    assert batches.advance(BATCH, wanted, ["sku", "name"], jobs, again_all=True).round == 2
     # A dead row holds its key for what it was: other words need another.
-    assert _batches.advance(BATCH, wanted, ["sku", "name"], jobs[1:2], again_all=False).round == 2
-    assert _batches.advance(BATCH, wanted, ["sku", "name"], [], again_all=False).round == 1
+    assert batches.advance(BATCH, wanted, ["sku", "name"], jobs[1:2], again_all=False).round == 2
+    assert batches.advance(BATCH, wanted, ["sku", "name"], [], again_all=False).round == 1
     with pytest.raises(errors.ParameterError, match="a column that tells its rows apart is missing"):
-        _batches.advance(BATCH, BATCH, ["name"], jobs, again_all=False)
+        batches.advance(BATCH, BATCH, ["name"], jobs, again_all=False)
 
 
 def test_all_again_begins_only_after_the_round_is_over() -> None:
-    assert _batches.advance(BATCH, BATCH, ["sku", "name"], [], again_all=True).round == 1
+    assert batches.advance(BATCH, BATCH, ["sku", "name"], [], again_all=True).round == 1
     over = replace(BATCH, complete=True)
-    after = _batches.advance(over, BATCH, ["sku", "name"], [], again_all=True)
+    after = batches.advance(over, BATCH, ["sku", "name"], [], again_all=True)
     assert (after.round, after.complete) == (2, False)
-    assert _batches.advance(after, BATCH, ["sku", "name"], [], again_all=True).round == 2
+    assert batches.advance(after, BATCH, ["sku", "name"], [], again_all=True).round == 2
 
 
 def test_a_batch_survives_json() -> None:
@@ -141,16 +142,16 @@ def test_a_batch_survives_json() -> None:
 @pytest.mark.parametrize("name", ["", " ", "a#b", "a\nb"])
 def test_names_that_cannot_be_a_batch(name: str) -> None:
     with pytest.raises(errors.ParameterError):
-        _batches.checked(name)
+        batches.checked(name)
 
 
 def test_prompts_from_templates() -> None:
     cells = {"name": "mug {big}", "n": 3}
-    assert _batches.fill("a {name}, {{x}}, {n}{gone}", cells, ["name", "n", "gone"]) == "a mug {big}, {x}, 3"
+    assert batches.fill("a {name}, {{x}}, {n}{gone}", cells, ["name", "n", "gone"]) == "a mug {big}, {x}, 3"
     with pytest.raises(errors.ParameterError, match=r"did you mean \{name\}"):
-        _batches.fill("{nam}", cells, ["name"])
+        batches.fill("{nam}", cells, ["name"])
     with pytest.raises(errors.ParameterError, match="lone"):
-        _batches.names_in("a { b")
+        batches.names_in("a { b")
 
 
 def test_what_stops_a_batch() -> None:
@@ -159,11 +160,11 @@ def test_what_stops_a_batch() -> None:
     for _ in range(50):
         halt.see(failed, errors.JobFailed("no", job=failed))
         halt.see(None, errors.ContentRejectedError("no", status_code=400))
-    for _ in range(_batches.PATIENCE - 1):
+    for _ in range(batches.PATIENCE - 1):
         halt.see(None, errors.TransportError("refused", sent=False))
     halt.see(job("k"), None)
     assert halt.reason is None
-    for _ in range(_batches.PATIENCE):
+    for _ in range(batches.PATIENCE):
         halt.see(None, errors.TransportError("refused", sent=False))
     assert isinstance(halt.reason, errors.TransportError)
 

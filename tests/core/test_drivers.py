@@ -21,11 +21,12 @@ from typing import Any
 
 import pytest
 
-from ai302_core import _sqlite, _submitting
+from ai302_core import _sqlite
 from ai302_core._accounts import Timeouts
 from ai302_core._drivers import AsyncDriver, Interrupted, Stop, SyncDriver
+from ai302_core._flows import submitting
+from ai302_core._flows.submitting import Order
 from ai302_core._http import Transport
-from ai302_core._submitting import Order
 from ai302_core.jobs import Status
 from ai302_core.requests import ImageRequest
 
@@ -101,7 +102,7 @@ def test_random_cancels_lose_no_receipt(shop: Any, gateway: Gateway, seed: int) 
     async def main() -> None:
         driver = AsyncDriver(transport, ledger)
         tasks = [
-            asyncio.create_task(driver.pay(partial(_submitting.submit, account, ImageRequest(f"{n}"), Order())))
+            asyncio.create_task(driver.pay(partial(submitting.submit, account, ImageRequest(f"{n}"), Order())))
             for n in range(40)
         ]
         for task in dice.sample(tasks, 30):
@@ -125,7 +126,7 @@ def test_a_canceled_caller_returns_at_once(shop: Any, gateway: Gateway) -> None:
         started = time.monotonic()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
-                await driver.pay(partial(_submitting.submit, account, ImageRequest("x"), Order()))
+                await driver.pay(partial(submitting.submit, account, ImageRequest("x"), Order()))
         waited = time.monotonic() - started
         await driver.aclose()
         return waited
@@ -141,7 +142,7 @@ def test_the_event_loop_keeps_turning_while_paying(shop: Any, gateway: Gateway) 
     async def main() -> float:
         driver = AsyncDriver(transport, ledger)
         worst, last = 0.0, time.monotonic()
-        job = asyncio.create_task(driver.pay(partial(_submitting.submit, account, ImageRequest("x"), Order())))
+        job = asyncio.create_task(driver.pay(partial(submitting.submit, account, ImageRequest("x"), Order())))
         while not job.done():
             await asyncio.sleep(0.005)
             worst, last = max(worst, time.monotonic() - last), time.monotonic()
@@ -157,11 +158,12 @@ from dataclasses import replace
 from functools import partial
 sys.path.insert(0, {here!r})
 from conftest import acme, Key
-from ai302_core import _sqlite, _submitting
+from ai302_core import _sqlite
 from ai302_core._accounts import Account, Timeouts
 from ai302_core._drivers import AsyncDriver, SyncDriver
 from ai302_core._http import Transport
-from ai302_core._submitting import Order
+from ai302_core._flows import submitting
+from ai302_core._flows.submitting import Order
 from ai302_core.requests import ImageRequest
 from pathlib import Path
 
@@ -169,7 +171,7 @@ family = acme()
 account = Account(name="hero", family=family, gateway=family.gateways[0], base_url={url!r}, key=Key())
 ledger = _sqlite.open_ledger("sqlite:///" + {db!r}, data_dir=Path({db!r}).parent)
 transport = Transport(Timeouts())
-submit = lambda text: _submitting.submit(account, ImageRequest(text), Order())
+submit = lambda text: submitting.submit(account, ImageRequest(text), Order())
 """
 
 
@@ -277,7 +279,7 @@ def test_a_stop_before_paying_takes_the_intent_back(shop: Any, gateway: Gateway)
     stop = Stop()
     stop.ask()
     with pytest.raises(Interrupted):
-        SyncDriver(transport, ledger).pay(_submitting.submit(account, ImageRequest("x"), Order()), stop)
+        SyncDriver(transport, ledger).pay(submitting.submit(account, ImageRequest("x"), Order()), stop)
     assert (gateway.paid, [job.status for job in ledger.jobs()]) == ([], [Status.REFUSED])
 
 
@@ -285,7 +287,7 @@ def test_many_threads_share_a_driver(shop: Any, gateway: Gateway) -> None:
     account, transport, ledger = shop
     driver = SyncDriver(transport, ledger)
     threads = [
-        threading.Thread(target=lambda n=n: driver.pay(_submitting.submit(account, ImageRequest(f"{n}"), Order())))
+        threading.Thread(target=lambda n=n: driver.pay(submitting.submit(account, ImageRequest(f"{n}"), Order())))
         for n in range(24)
     ]
     for thread in threads:
@@ -301,7 +303,7 @@ def test_a_busy_key_waits_for_the_first_receipt(shop: Any, gateway: Gateway) -> 
     found: list[str] = []
 
     def buy() -> None:
-        flow = _submitting.submit(account, ImageRequest("x"), Order(key="k"))
+        flow = submitting.submit(account, ImageRequest("x"), Order(key="k"))
         found.append(driver.pay(flow).remote_id or "")
 
     threads = [threading.Thread(target=buy) for _ in range(10)]
@@ -317,16 +319,16 @@ def test_a_busy_key_waits_for_the_first_receipt(shop: Any, gateway: Gateway) -> 
 def test_both_sides_of_a_fork_buy(shop: Any, gateway: Gateway) -> None:
     account, transport, ledger = shop
     driver = SyncDriver(transport, ledger)
-    driver.pay(_submitting.submit(account, ImageRequest("before"), Order()))
+    driver.pay(submitting.submit(account, ImageRequest("before"), Order()))
     pid = os.fork()
     if pid == 0:
         code = 1
         try:
-            driver.pay(_submitting.submit(account, ImageRequest("child"), Order()))
+            driver.pay(submitting.submit(account, ImageRequest("child"), Order()))
             code = 0
         finally:
             os._exit(code)
-    driver.pay(_submitting.submit(account, ImageRequest("parent"), Order()))
+    driver.pay(submitting.submit(account, ImageRequest("parent"), Order()))
     assert os.waitpid(pid, 0)[1] == 0
     assert (len(gateway.paid), lost(gateway, ledger)) == (3, set())
 
@@ -346,7 +348,7 @@ def test_a_full_disk_after_the_yes_still_hands_over_the_job(
 
     healed: list[bool] = []
     monkeypatch.setattr(type(ledger), "write", full)
-    job = SyncDriver(transport, ledger).pay(_submitting.submit(account, ImageRequest("x"), Order()))
+    job = SyncDriver(transport, ledger).pay(submitting.submit(account, ImageRequest("x"), Order()))
     assert (job.remote_id, job.warnings[-1].code) == (gateway.paid[0], "ledger")
     assert gateway.paid[0] in job.warnings[-1].message
     healed.append(True)

@@ -24,16 +24,10 @@ FLOORS = {
         _paths _links _policies
     """,
     FILES: "_files",  # what flows have done with files: no network, no clock
-    DECISIONS: """
-        _errands
-        _accounts _inline _reading _rules _multipart _wire _giving _planning _additions _uploading _receipts
-        _trouble _looking _costs _submitting _routing _acting _several _asking _reconciling _outcomes _following
-        _flows downloads _tables _batches
-    """,
+    DECISIONS: "_accounts _flows _wire _batch downloads",
     PERFORMERS: """
-        _clock _bells _bodies _threads _turns _http _addresses _diagnosis _drivers config _config registry _plugins
-        _sqlite _observing observers
-        _carriers _exchange _fast _pouring
+        _clock _bells _threads _turns _http _transport _drivers config _config registry _plugins _sqlite
+        _observing observers
     """,
     PROVIDERS: "_opening _connection _many _loopthread providers async_providers notebooks webhooks",
     SANDBOX: "sandbox",
@@ -55,6 +49,7 @@ SLEEP_CALLS = {"time.sleep", "asyncio.sleep", "anyio.sleep", "trio.sleep"}
 PERFORMING = {"asyncio", "http", "multiprocessing", "random", "secrets", "socket", "sqlite3", "ssl", "subprocess"}
 PERFORMING |= {"threading", "time", "urllib.request", "uuid", "concurrent.futures"}
 
+FASTER = "ai302_core._transport.fast"
 DOORS = {"ai302_core", "ai302_core.family", "ai302_core.errors", "ai302_core.testing", "ai302_core.sandbox"}
 DOORS |= {"ai302_core.events"}  # what observers hear
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc", "base", "manager", "managers"}
@@ -212,11 +207,17 @@ def test_only_the_faster_client_imports_its_library() -> None:
     wrong = [
         where(module)
         for module in MODULES
-        if module.room != "_fast" or module in PLUGIN_MODULES
+        if module.name != FASTER
         for origin, _, _ in imports(module, checking=True)
         if origin.partition(".")[0] in {"aiohttp", "yarl"}
     ]
-    users = [where(module) for module in CORE_MODULES if "_fast" in rooms(module) and module.room != "_http"]
+    users = [
+        where(module)
+        for module in CORE_MODULES
+        if module.room != "_http"
+        for origin, name, _ in imports(module)
+        if FASTER in (origin, f"{origin}.{name}")
+    ]
     assert wrong + users == []
 
 

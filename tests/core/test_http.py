@@ -19,10 +19,11 @@ import pytest
 import respx
 import trustme
 
-from ai302_core import _bodies, _carriers, _clock
+from ai302_core import _clock
 from ai302_core._accounts import Timeouts
 from ai302_core._http import Transport
 from ai302_core._steps import Call, Reply, Stream
+from ai302_core._transport import bodies, carriers
 from ai302_core.errors import DownloadError, TransportError
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
@@ -111,7 +112,7 @@ class Looking(Transport):
 
 @pytest.fixture(params=["httpx", "aiohttp"])
 def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Transport]:
-    monkeypatch.setattr(_carriers, "of_looks", lambda: request.param)
+    monkeypatch.setattr(carriers, "of_looks", lambda: request.param)
     made = Looking(Timeouts(connect=2, submit=2, poll=2, download=1))
     yield made
     made.close()
@@ -193,7 +194,7 @@ def test_a_dripping_answer_ends(serve: Any, transport: Transport) -> None:
 
 
 def test_an_endless_answer_is_cut(serve: Any, transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_bodies, "MAX_BODY", 10_000)
+    monkeypatch.setattr(bodies, "MAX_BODY", 10_000)
     server = serve(answering(b"HTTP/1.1 200 OK\r\ncontent-length: 90000\r\n\r\n" + b"x" * 90000))
     for outcome in both(transport, post(server.url)):
         assert outcome.sent is True

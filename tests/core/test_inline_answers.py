@@ -17,10 +17,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ai302_core import _inline, _looking, _sqlite, _submitting, downloads
+from ai302_core import _sqlite, downloads
 from ai302_core._accounts import Account
 from ai302_core._files import keeping, media
-from ai302_core._submitting import Order
+from ai302_core._flows import looking, submitting
+from ai302_core._flows.submitting import Order
+from ai302_core._wire import inline
 from ai302_core.assets import Asset
 from ai302_core.errors import DownloadError, JobUnconfirmed
 from ai302_core.family import ImageRequest, image, text
@@ -62,7 +64,7 @@ def stored(tmp_path: Path) -> Ledger:
 
 def buy(fed: Any, account: Account, ledger: Ledger, **order: Any) -> Job:
     fed.ledger = ledger
-    job: Job = fed.run(_submitting.submit(account, ImageRequest("a cat"), Order(**order)))
+    job: Job = fed.run(submitting.submit(account, ImageRequest("a cat"), Order(**order)))
     return job
 
 
@@ -142,7 +144,7 @@ def test_a_poll_may_carry_the_file_too(account: Account, hand: Any, reply: Any, 
     done = {"data": {"id": 41, "status": "done", "url": f"data:image/png;base64,{packed(ONE)}"}}
     fed = hand(reply({"code": 0, "data": {"id": 41}}), reply(done))
     job = buy(fed, account, stored)
-    (seen,) = fed.run(_looking.look(account, [job]))
+    (seen,) = fed.run(looking.look(account, [job]))
     assert seen.job.status is Status.SUCCEEDED
     assert Path(seen.job.assets[0].path).read_bytes() == ONE
     assert "base64" not in stored.job(job.id).to_json()
@@ -158,7 +160,7 @@ def test_where_the_disk_takes_no_file_the_job_keeps_its_content(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         patch.setattr(os, "fdopen", full)
-        job = fed.run(_submitting.submit(at_once(account), ImageRequest("x"), Order()))
+        job = fed.run(submitting.submit(at_once(account), ImageRequest("x"), Order()))
     assert job.status is Status.SUCCEEDED
     assert [notice.code for notice in job.warnings] == ["not_kept"]
     fed.ledger = stored
@@ -218,7 +220,7 @@ HARMLESS: list[Any] = [
 @pytest.mark.parametrize("value", HARMLESS, ids=range(len(HARMLESS)))
 def test_what_is_no_file_stays_as_it_is(value: str) -> None:
     document = {"a": [{"b": value}], "c": value}
-    found = _inline.taken_out(document)
+    found = inline.taken_out(document)
     assert found.document is document
     assert found.files == {}
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ai302_core import _acting, _flows, _looking, _outcomes, _reconciling, _submitting
-from ai302_core._submitting import Order
+from ai302_core._flows import acting, looking, outcomes, reconciling, settling, submitting
+from ai302_core._flows.submitting import Order
 from ai302_core.errors import (
     ApiError,
     AuthenticationError,
@@ -39,20 +39,20 @@ RESET = TransportError("reset", sent=True)
 def bought(account: Any, hand: Any, reply: Any) -> Any:
     def buy(*answers: Any) -> Any:
         fed = hand(reply(ACCEPTED), *[a if isinstance(a, TransportError) else reply(*a) for a in answers])
-        return fed, fed.run(_submitting.submit(account, ImageRequest("a cat"), Order()))
+        return fed, fed.run(submitting.submit(account, ImageRequest("a cat"), Order()))
 
     return buy
 
 
 def settle(fed: Any, account: Any, job: Job, timeout: float | None = None) -> Job:
-    done: Job = fed.run(_flows.settle(account, job, timeout=timeout, on_update=None))
+    done: Job = fed.run(settling.settle(account, job, timeout=timeout, on_update=None))
     return done
 
 
 def test_a_job_is_followed_to_its_files(bought: Any, account: Any) -> None:
     fed, job = bought((RUNNING,), (DONE,))
     done = settle(fed, account, job)
-    assert [asset.url for asset in _outcomes.result(account, done).images] == DONE["data"]["urls"]
+    assert [asset.url for asset in outcomes.result(account, done).images] == DONE["data"]["urls"]
     assert (done.progress, done.billed, len(fed.paid)) == (1.0, "yes", 1)
     assert fed.sleeps[0] == 20.0, "the first look waits until the fastest are usually done"
 
@@ -136,18 +136,18 @@ def test_every_wait_has_an_end(bought: Any, account: Any) -> None:
 def test_a_failure_says_why(bought: Any, account: Any) -> None:
     fed, job = bought(({"data": {"status": "FAILED", "reason": "out of paint"}},))
     with pytest.raises(JobFailed, match="out of paint") as caught:
-        _outcomes.result(account, settle(fed, account, job))
+        outcomes.result(account, settle(fed, account, job))
     assert caught.value.billed == "unknown"
     fed, job = bought(({"data": {"status": "failure", "reason": "NSFW detected"}},))
     with pytest.raises(JobRejected):
-        _outcomes.result(account, settle(fed, account, job))
+        outcomes.result(account, settle(fed, account, job))
 
 
 def test_a_settled_job_is_never_looked_at_again(bought: Any, account: Any) -> None:
     fed, job = bought((DONE,))
     done = settle(fed, account, job)
     assert settle(fed, account, done) == done
-    assert fed.run(_flows.poll(account, done)).status is Status.SUCCEEDED
+    assert fed.run(settling.poll(account, done)).status is Status.SUCCEEDED
     assert len(fed.calls) == 2
 
 
@@ -157,7 +157,7 @@ def test_moments_are_read_in_every_form(account: Any) -> None:
         id="j", provider="p", family="acme", operation="image", status=Status.QUEUED, created_at=datetime.now(UTC)
     )
     document = {"data": {"status": "run", "t0": 1795219200, "t1": 1795219200123, "t2": 0}}
-    seen = _looking.read(account, operation, job, document, 200, datetime.now(UTC))
+    seen = looking.read(account, operation, job, document, 200, datetime.now(UTC))
     assert seen.submitted_at == datetime(2026, 11, 21, 0, 0, tzinfo=UTC)
     assert seen.started_at == datetime(2026, 11, 21, 0, 0, 0, 123000, tzinfo=UTC)
     assert seen.finished_at is None
@@ -165,9 +165,9 @@ def test_moments_are_read_in_every_form(account: Any) -> None:
 
 def test_many_jobs_ride_one_call(account: Any, hand: Any, reply: Any, ledger: Any) -> None:
     fed = hand(reply(ACCEPTED), reply({"code": 0, "data": {"id": 43, "status": "wait"}}))
-    jobs = [fed.run(_submitting.submit(account, ImageRequest(text), Order())) for text in ("a", "b")]
+    jobs = [fed.run(submitting.submit(account, ImageRequest(text), Order())) for text in ("a", "b")]
     fed.answers[:] = [reply({"data": [{"data": {"id": 43, "status": "run"}}, DONE]})]
-    looks = fed.run(_looking.look_together(account, jobs))
+    looks = fed.run(looking.look_together(account, jobs))
     assert [seen.job.status for seen in looks] == [Status.SUCCEEDED, Status.RUNNING]
     assert fed.calls[-1].body == b'{"ids":["42","43"]}'
     assert len(fed.calls) == 3
@@ -175,9 +175,9 @@ def test_many_jobs_ride_one_call(account: Any, hand: Any, reply: Any, ledger: An
 
 def test_a_job_a_batch_leaves_out_is_looked_at_alone(account: Any, hand: Any, reply: Any) -> None:
     fed = hand(reply(ACCEPTED), reply({"code": 0, "data": {"id": 43, "status": "wait"}}))
-    jobs = [fed.run(_submitting.submit(account, ImageRequest(text), Order())) for text in ("a", "b")]
+    jobs = [fed.run(submitting.submit(account, ImageRequest(text), Order())) for text in ("a", "b")]
     fed.answers[:] = [reply({"data": [{"data": {"id": 43, "status": "run"}}]}), reply(DONE)]
-    looks = fed.run(_looking.look_together(account, jobs))
+    looks = fed.run(looking.look_together(account, jobs))
     assert looks[0].job.status is Status.SUCCEEDED
 
 
@@ -190,17 +190,17 @@ def pressable(bought: Any, account: Any, *answers: Any) -> tuple[Any, Job]:
 def test_the_same_upscale_twice_is_the_first_job(bought: Any, account: Any) -> None:
     pressed = ({"code": 0, "data": {"id": 50, "status": "wait"}},)
     fed, parent = pressable(bought, account, pressed)
-    first = fed.run(_acting.act(account, parent, "UP1", {}))
-    second = fed.run(_acting.act(account, parent, "up1", {}))
+    first = fed.run(acting.act(account, parent, "UP1", {}))
+    second = fed.run(acting.act(account, parent, "up1", {}))
     assert (first.id, first.parent, len(fed.paid)) == (second.id, parent.id, 2)
 
 
 def test_a_failed_upscale_may_be_pressed_again(bought: Any, account: Any, reply: Any) -> None:
     pressed = ({"code": 0, "data": {"id": 50, "status": "wait"}},)
     fed, parent = pressable(bought, account, pressed, ({"data": {"status": "fail"}},), pressed)
-    first = settle(fed, account, fed.run(_acting.act(account, parent, "up1", {})))
+    first = settle(fed, account, fed.run(acting.act(account, parent, "up1", {})))
     assert first.status is Status.FAILED
-    second = fed.run(_acting.act(account, parent, "up1", {}))
+    second = fed.run(acting.act(account, parent, "up1", {}))
     assert (second.attempt, second.id != first.id) == (2, True)
 
 
@@ -210,7 +210,7 @@ WINDOW = {"data": {"id": 50, "status": "window"}}
 def test_a_window_is_answered_within_the_press(bought: Any, account: Any) -> None:
     pressed = ({"code": 0, "data": {"id": 50, "status": "wait"}},)
     fed, parent = pressable(bought, account, pressed, (WINDOW,), pressed, (WINDOW,), (DONE,))
-    job = fed.run(_acting.act(account, parent, "region", {"prompt": "a hat"}))
+    job = fed.run(acting.act(account, parent, "region", {"prompt": "a hat"}))
     assert (job.answered, len(fed.paid)) == (True, 3)
     assert fed.paid[-1].url.endswith("/v1/answer")
     assert fed.paid[-1].body == b'{"id":"50","prompt":"a hat"}'
@@ -222,11 +222,11 @@ def test_a_window_is_answered_within_the_press(bought: Any, account: Any) -> Non
 def test_a_press_that_lacks_what_it_needs_is_refused(bought: Any, account: Any) -> None:
     fed, parent = pressable(bought, account)
     with pytest.raises(ParameterError, match="needs prompt"):
-        fed.run(_acting.act(account, parent, "region", {}))
+        fed.run(acting.act(account, parent, "region", {}))
     with pytest.raises(ParameterError, match="did you mean 'up1'"):
-        fed.run(_acting.act(account, parent, "up11", {}))
+        fed.run(acting.act(account, parent, "up11", {}))
     with pytest.raises(ParameterError, match="takes no 'zoom'"):
-        fed.run(_acting.act(account, parent, "up1", {"zoom": 2}))
+        fed.run(acting.act(account, parent, "up1", {"zoom": 2}))
     assert len(fed.paid) == 1
 
 
@@ -234,7 +234,7 @@ def test_a_lost_answer_to_a_window_is_not_repeated_and_settles_by_looking(bought
     pressed = ({"code": 0, "data": {"id": 50, "status": "wait"}},)
     fed, parent = pressable(bought, account, pressed, (WINDOW,), RESET)
     with pytest.raises(JobUnconfirmed) as caught:
-        fed.run(_acting.act(account, parent, "region", {"prompt": "a hat"}))
+        fed.run(acting.act(account, parent, "region", {"prompt": "a hat"}))
     fed.answers[:] = [_reply(WINDOW)]
     still = settle(fed, account, caught.value.job)
     assert still.status is Status.UNCONFIRMED
@@ -255,49 +255,49 @@ def test_an_unforeseen_window_waits_for_its_caller(bought: Any, account: Any) ->
     fed, job = bought((WINDOW,))
     waiting = settle(fed, account, job)
     with pytest.raises(JobInputRequired):
-        _outcomes.result(account, waiting)
+        outcomes.result(account, waiting)
     fed.answers[:] = [_reply({"code": 0, "data": {"id": 42}}), _reply(DONE)]
-    answered = fed.run(_acting.act(account, waiting, "continue", {"prompt": "go on"}))
+    answered = fed.run(acting.act(account, waiting, "continue", {"prompt": "go on"}))
     assert settle(fed, account, answered).status is Status.SUCCEEDED
     with pytest.raises((ParameterError, KeyConflict)):
-        fed.run(_acting.act(account, waiting, "continue", {"prompt": "go on"}))
+        fed.run(acting.act(account, waiting, "continue", {"prompt": "go on"}))
 
 
 def test_cancel_is_honest(bought: Any, account: Any) -> None:
     fed, job = bought((b"", 200), ({"data": {"status": "stop"}},))
-    assert fed.run(_flows.cancel(account, job)).status is Status.CANCELED
+    assert fed.run(settling.cancel(account, job)).status is Status.CANCELED
     fed, job = bought((b"", 200), (DONE,))
-    assert fed.run(_flows.cancel(account, job)).status is Status.SUCCEEDED, "raced by completion: the files are kept"
+    assert fed.run(settling.cancel(account, job)).status is Status.SUCCEEDED, "raced by completion: the files are kept"
     fed, job = bought((b"", 200), ({"data": {"status": "fail", "reason": "canceled"}},))
-    assert fed.run(_flows.cancel(account, job)).status is Status.CANCELED
+    assert fed.run(settling.cancel(account, job)).status is Status.CANCELED
     fed, job = bought((b"", 200), *[(RUNNING,)] * 5)
-    kept = fed.run(_flows.cancel(account, job))
+    kept = fed.run(settling.cancel(account, job))
     assert (kept.status, kept.warnings[-1].code) == (Status.RUNNING, "cancel_asked")
     fed, job = bought((b"", 504), (b"<html>", 200), (b"", 200), ({"data": {"status": "fail", "reason": "canceled"}},))
-    assert fed.run(_flows.cancel(account, job)).status is Status.CANCELED, "asked until it was heard"
+    assert fed.run(settling.cancel(account, job)).status is Status.CANCELED, "asked until it was heard"
     fed, job = bought((b"no such address", 404))
     with pytest.raises(ApiError):
-        fed.run(_flows.cancel(account, job))
+        fed.run(settling.cancel(account, job))
     assert fed.ledger.job(job.id).warnings == (), "it was not asked, whatever it says later"
     fed, job = bought(*[TransportError("reset", sent=True)] * 20)
     with pytest.raises(TransportError) as trouble:
-        fed.run(_flows.cancel(account, job))
+        fed.run(settling.cancel(account, job))
     assert (trouble.value.billed, f"gen302 cancel {job.id}" in trouble.value.hint) == ("yes", True)
     assert sum(fed.sleeps) <= 31
     plain = replace(account, gateway=account.family.gateways[1])
     with pytest.raises(ParameterError, match="cannot cancel"):
-        fed.run(_flows.cancel(plain, kept))
+        fed.run(settling.cancel(plain, kept))
 
 
 def test_reconcile_settles_only_what_is_unconfirmed(account: Any, hand: Any, reply: Any, ledger: Any) -> None:
     fed = hand(RESET)
     with pytest.raises(JobUnconfirmed) as caught:
-        fed.run(_submitting.submit(account, ImageRequest("x"), Order(key="k")))
+        fed.run(submitting.submit(account, ImageRequest("x"), Order(key="k")))
     lost = caught.value.job
 
     def reconcile(job: Job, **how: Any) -> Any:
         how = {"remote_id": None, "resubmit": False, "abandon": False, **how}
-        return fed.run(_reconciling.reconcile(account, job, **how))
+        return fed.run(reconciling.reconcile(account, job, **how))
 
     fed.answers[:] = [reply(b"", 404)]
     with pytest.raises(NotFoundError):
@@ -309,7 +309,7 @@ def test_reconcile_settles_only_what_is_unconfirmed(account: Any, hand: Any, rep
         reconcile(found, abandon=True)
     fed.answers[:] = [RESET]
     with pytest.raises(JobUnconfirmed) as caught:
-        fed.run(_submitting.submit(account, ImageRequest("y"), Order(key="k2")))
+        fed.run(submitting.submit(account, ImageRequest("y"), Order(key="k2")))
     fed.answers[:] = [reply(ACCEPTED)]
     anew = reconcile(caught.value.job, resubmit=True)
     assert (anew.attempt, anew.key, anew.status) == (2, "k2", Status.QUEUED)
@@ -323,13 +323,13 @@ def test_a_list_that_cannot_be_read_settles_nothing(account: Any, hand: Any, rep
     account = replace(account, family=family)
     fed = hand(RESET)
     with pytest.raises(JobUnconfirmed) as caught:
-        fed.run(_submitting.submit(account, ImageRequest("x"), Order(key="k")))
+        fed.run(submitting.submit(account, ImageRequest("x"), Order(key="k")))
     lost = caught.value.job
     assert json.loads(fed.paid[0].body)["tag"] == lost.id
     for resubmit in (False, True):
         fed.answers[:] = [reply(b"<html>", 502)] * 99
         with pytest.raises(ReplyError) as trouble:
-            fed.run(_reconciling.reconcile(account, lost, resubmit=resubmit))
+            fed.run(reconciling.reconcile(account, lost, resubmit=resubmit))
         assert trouble.value.billed == "unknown"
     assert ledger.job(lost.id).status is Status.UNCONFIRMED
     hostile: list[Any] = [
@@ -344,22 +344,22 @@ def test_a_list_that_cannot_be_read_settles_nothing(account: Any, hand: Any, rep
     for listed in answers:
         fed.answers[:] = [reply(listed)]
         with pytest.raises(JobUnconfirmed):
-            fed.run(_reconciling.reconcile(account, lost))
+            fed.run(reconciling.reconcile(account, lost))
     fed.answers[:] = [reply(b"", 404)]  # a server without that address: as where there is no list
     with pytest.raises(JobUnconfirmed, match="can look a lost submit up"):
-        fed.run(_reconciling.reconcile(account, lost))
+        fed.run(reconciling.reconcile(account, lost))
     fed.answers[:] = [reply({"all": [*hostile, {"tag": lost.id, "id": 42}]}), reply(DONE)]
-    found = fed.run(_reconciling.reconcile(account, lost, resubmit=True))
+    found = fed.run(reconciling.reconcile(account, lost, resubmit=True))
     assert (found.remote_id, found.status, len(fed.paid)) == ("42", Status.SUCCEEDED, 1)
 
 
 def test_a_foreign_task_is_adopted_once_and_free(account: Any, hand: Any, reply: Any) -> None:
     fed = hand(reply(b"", 404), reply(RUNNING))
     with pytest.raises(NotFoundError):
-        fed.run(_flows.adopt(account, "42", None))
-    job = fed.run(_flows.adopt(account, "42", None))
+        fed.run(settling.adopt(account, "42", None))
+    job = fed.run(settling.adopt(account, "42", None))
     assert (job.remote_id, job.status, job.request, fed.paid) == ("42", Status.RUNNING, None, [])
-    assert fed.run(_flows.adopt(account, "42", None)).id == job.id
+    assert fed.run(settling.adopt(account, "42", None)).id == job.id
 
 
 def test_a_job_from_elsewheres_json_is_taken_in(account: Any, hand: Any, reply: Any, ledger: Any) -> None:

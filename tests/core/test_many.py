@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ai302_core._bells import Bells
-from ai302_core._following import Agenda, Followed
+from ai302_core._flows.following import Agenda, Followed
 from ai302_core._many import Crowd
 from ai302_core._policies import schedule
 from ai302_core.jobs import Job, Status

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ai302_core import _links, _paths, _reading
+from ai302_core import _links, _paths
 from ai302_core._steps import Reply
+from ai302_core._wire import reading
 from ai302_core.family import ENVELOPES_302AI, REFUSED_302AI, Refused, States, image, text
 from ai302_core.jobs import Status
 
@@ -67,7 +68,7 @@ def test_paths(document: Any, path: str, found: list[Any]) -> None:
     ],
 )
 def test_progress(value: Any, fraction: float | None) -> None:
-    assert _reading.progress({"p": value}, ("p",)) == fraction
+    assert reading.progress({"p": value}, ("p",)) == fraction
 
 
 ROWS = (
@@ -95,7 +96,7 @@ ROWS = (
     ],
 )
 def test_states(document: Any, http: int, status: Status | None) -> None:
-    assert _reading.state(document, http, ROWS)[0] is status
+    assert reading.state(document, http, ROWS)[0] is status
 
 
 def test_the_first_path_that_yields_wins_and_rules_add_up() -> None:
@@ -107,7 +108,7 @@ def test_the_first_path_that_yields_wins_and_rules_add_up() -> None:
         "h": "672",
         "say": "hello",
     }
-    found = _reading.assets(document, rules, "https://api.302.ai")
+    found = reading.assets(document, rules, "https://api.302.ai")
     assert [(asset.role, asset.index, asset.url or asset.text) for asset in found] == [
         ("tile", 1, "https://x.example/1"),
         ("tile", 2, "https://x.example/2"),
@@ -115,7 +116,7 @@ def test_the_first_path_that_yields_wins_and_rules_add_up() -> None:
         ("final", 1, "hello"),
     ]
     assert (found[2].width, found[2].height) == (576, 672)
-    strings = _reading.assets({"tiles": ["https://x.example/1", "no link", "ftp://x"]}, rules, "")
+    strings = reading.assets({"tiles": ["https://x.example/1", "no link", "ftp://x"]}, rules, "")
     assert [asset.url for asset in strings] == ["https://x.example/1"]
 
 
@@ -157,7 +158,7 @@ def test_discord_links_tell_when_they_die() -> None:
 def test_refusals(document: Any, status: int, kind: str | None) -> None:
     codes = Refused(at=("code",), accepted=(1, 22), kinds={23: "busy", 9: "server"}, texts={"队列": "busy"},
                     message=("description",))  # fmt: skip
-    said = _reading.refusal(Reply(status, {}, json.dumps(document).encode()), (codes, REFUSED_302AI), NOW)
+    said = reading.refusal(Reply(status, {}, json.dumps(document).encode()), (codes, REFUSED_302AI), NOW)
     assert (said.kind if said else None) == kind
 
 
@@ -187,7 +188,7 @@ def test_refusals(document: Any, status: int, kind: str | None) -> None:
     ],
 )  # fmt: skip
 def test_every_form_in_which_302ai_says_no(document: Any, status: int, kind: str | None) -> None:
-    said = _reading.refusal(Reply(status, {}, json.dumps(document).encode()), ENVELOPES_302AI, NOW)
+    said = reading.refusal(Reply(status, {}, json.dumps(document).encode()), ENVELOPES_302AI, NOW)
     assert (said.kind if said else None) == kind
     if said is not None and status == 200:
         assert said.message == "x"
@@ -206,7 +207,7 @@ def test_every_form_in_which_302ai_says_no(document: Any, status: int, kind: str
 )
 def test_the_chinese_words_stand_beside_the_english_ones(error: dict[str, Any], told: str) -> None:
     reply = Reply(402, {}, json.dumps({"error": {"err_code": -10004, **error}}).encode())
-    said = _reading.refusal(reply, ENVELOPES_302AI, NOW)
+    said = reading.refusal(reply, ENVELOPES_302AI, NOW)
     assert said is not None
     assert said.message == told
 
@@ -214,21 +215,21 @@ def test_the_chinese_words_stand_beside_the_english_ones(error: dict[str, Any], 
 @given(anything, st.integers(100, 599))
 def test_no_document_makes_the_reader_raise(document: Any, status: int) -> None:
     reply = Reply(status, {"retry-after": str(document)[:40]}, json.dumps(document).encode())
-    said = _reading.refusal(reply, (REFUSED_302AI, Refused(at=("code", "error"))), NOW)
+    said = reading.refusal(reply, (REFUSED_302AI, Refused(at=("code", "error"))), NOW)
     assert said is None or str(said.error("x"))
-    _reading.state(reply.document, status, ROWS)
-    for asset in _reading.assets(reply.document, (image("a[].url", "a", "url"), text("b")), "https://x.example"):
+    reading.state(reply.document, status, ROWS)
+    for asset in reading.assets(reply.document, (image("a[].url", "a", "url"), text("b")), "https://x.example"):
         assert asset.url or asset.text
-    assert _reading.progress(reply.document, ("a", "b")) is None or True
-    _reading.moment(reply.document, "a")
+    assert reading.progress(reply.document, ("a", "b")) is None or True
+    reading.moment(reply.document, "a")
 
 
 @given(st.binary(max_size=300))
 def test_no_bytes_make_the_reader_raise(body: bytes) -> None:
     reply = Reply(200, {}, body)
-    assert isinstance(_reading.likely_cause(reply), str)
-    assert len(_reading.excerpt(reply)) < 700
-    _reading.refusal(reply, (REFUSED_302AI,), NOW)
+    assert isinstance(reading.likely_cause(reply), str)
+    assert len(reading.excerpt(reply)) < 700
+    reading.refusal(reply, (REFUSED_302AI,), NOW)
 
 
 def test_hostile_json_is_no_document() -> None:
@@ -254,4 +255,4 @@ def test_hostile_json_is_no_document() -> None:
     ],
 )
 def test_moments(text_: Any, moment: datetime | None) -> None:
-    assert _reading.moment({"t": text_}, "t") == moment
+    assert reading.moment({"t": text_}, "t") == moment

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from ai302_core import _acting, _asking, _several, _submitting
-from ai302_core._submitting import Order
+from ai302_core._flows import acting, several, submitting
+from ai302_core._flows import asking as _asking
+from ai302_core._flows.submitting import Order
 from ai302_core.errors import (
     BudgetExceeded,
     JobUnconfirmed,
@@ -31,7 +32,7 @@ STARTED = {"code": 0, "data": {"id": "11,12, 13,14", "status": "wait"}}
 @pytest.fixture
 def parent(account: Any, hand: Any, reply: Any, ledger: Any) -> Job:
     fed = hand(reply({"code": 0, "data": {"id": 1, "status": "wait"}}))
-    job = fed.run(_submitting.submit(account, ImageRequest("a cat"), Order()))
+    job = fed.run(submitting.submit(account, ImageRequest("a cat"), Order()))
     stands: Job = ledger.write(replace(job, status=Status.SUCCEEDED, actions=(ALL,), finished_at=fed.now))
     return stands
 
@@ -50,7 +51,7 @@ def test_one_press_is_four_rows_before_it_goes_out(
         return reply(STARTED)
 
     fed = hand(answer)
-    jobs = fed.run(_several.act_all(account, parent, "all"))
+    jobs = fed.run(several.act_all(account, parent, "all"))
     assert before == [Status.SUBMITTING] * 4
     assert len(fed.paid) == 1
     assert [job.remote_id for job in jobs] == ["11", "12", "13", "14"]
@@ -60,21 +61,21 @@ def test_one_press_is_four_rows_before_it_goes_out(
 
 def test_fewer_than_asked_for_leaves_no_open_row(account: Any, hand: Any, reply: Any, ledger: Any, parent: Job) -> None:
     fed = hand(reply({"code": 0, "data": {"id": "11,12", "status": "wait"}}))
-    jobs = fed.run(_several.act_all(account, parent, "all", key="k"))
+    jobs = fed.run(several.act_all(account, parent, "all", key="k"))
     assert [job.remote_id for job in jobs] == ["11", "12"]
     assert [row.status for row in rows(ledger, parent)] == [Status.QUEUED] * 2 + [Status.REFUSED] * 2
     assert {row.billed for row in rows(ledger, parent)[2:]} == {"no"}
-    again = fed.run(_several.act_all(account, parent, "all", key="k"))
+    again = fed.run(several.act_all(account, parent, "all", key="k"))
     assert [job.id for job in again] == [job.id for job in jobs]
     assert len(fed.paid) == 1
 
 
 def test_a_key_is_pressed_once(account: Any, hand: Any, reply: Any, parent: Job) -> None:
     fed = hand(reply(STARTED), reply(STARTED))
-    first = fed.run(_several.act_all(account, parent, "all", key="four"))
-    second = fed.run(_several.act_all(account, parent, "all", key="four"))
+    first = fed.run(several.act_all(account, parent, "all", key="four"))
+    second = fed.run(several.act_all(account, parent, "all", key="four"))
     assert [job.id for job in second] == [job.id for job in first]
-    third = fed.run(_several.act_all(account, parent, "all"))  # without a key it is another intention
+    third = fed.run(several.act_all(account, parent, "all"))  # without a key it is another intention
     assert ({job.id for job in third} & {job.id for job in first}, len(fed.paid)) == (set(), 2)
 
 
@@ -92,20 +93,20 @@ def test_what_nobody_knows_is_unconfirmed_four_times(
     }
     fed = hand(answers[how])
     with pytest.raises(KeyboardInterrupt if how == "stopped" else JobUnconfirmed):
-        fed.run(_several.act_all(account, parent, "all", key="k"))
+        fed.run(several.act_all(account, parent, "all", key="k"))
     assert [row.status for row in rows(ledger, parent)] == [Status.UNCONFIRMED] * 4
     assert {row.billed for row in rows(ledger, parent)} == {"unknown"}
-    again = fed.run(_several.act_all(account, parent, "all", key="k"))
+    again = fed.run(several.act_all(account, parent, "all", key="k"))
     assert ([job.status for job in again], len(fed.paid)) == ([Status.UNCONFIRMED] * 4, 1)
 
 
 def test_what_created_nothing_frees_all_four(account: Any, hand: Any, reply: Any, ledger: Any, parent: Job) -> None:
     fed = hand(reply({"code": 7, "message": "busy"}), reply(STARTED))
-    jobs = fed.run(_several.act_all(account, parent, "all"))
+    jobs = fed.run(several.act_all(account, parent, "all"))
     assert (len(jobs), len(fed.paid)) == (4, 2)
     fed = hand(*[reply({"code": 7, "message": "busy"})] * 9)
     with pytest.raises(RateLimitError):
-        fed.run(_several.act_all(account, parent, "all", key="k", timeout=3))
+        fed.run(several.act_all(account, parent, "all", key="k", timeout=3))
     assert [row.status for row in rows(ledger, parent)[4:]] == [Status.REFUSED] * 4
 
 
@@ -115,17 +116,17 @@ def test_a_limit_in_the_middle_takes_back_what_was_claimed(
     tight = replace(account, limits=Limits(max_jobs=3, per="ever"))  # the parent is one of them
     fed = hand()
     with pytest.raises(BudgetExceeded):
-        fed.run(_several.act_all(tight, parent, "all"))
+        fed.run(several.act_all(tight, parent, "all"))
     assert fed.paid == []
     assert {row.status for row in rows(ledger, parent)} == {Status.REFUSED}
     fed = hand(reply(STARTED))
-    assert len(fed.run(_several.act_all(account, parent, "all"))) == 4
+    assert len(fed.run(several.act_all(account, parent, "all"))) == 4
 
 
 def test_a_single_press_of_it_is_refused_with_the_way(account: Any, hand: Any, parent: Job) -> None:
     fed = hand()
     with pytest.raises(ParameterError, match="starts 4 jobs") as caught:
-        fed.run(_acting.act(account, parent, "all", {}))
+        fed.run(acting.act(account, parent, "all", {}))
     assert 'act_all(job, "all")' in caught.value.hint
     with pytest.raises(KeyConflict):
         _raise_conflict(account, hand, parent)
@@ -137,8 +138,8 @@ def _raise_conflict(account: Any, hand: Any, parent: Job) -> None:
     other = Order(key="k/2")
     fed.answers = [TransportError("refused", sent=True)]
     with pytest.raises(JobUnconfirmed):
-        fed.run(_submitting.submit(account, ImageRequest("another"), other))
-    fed.run(_several.act_all(account, parent, "all", key="k"))
+        fed.run(submitting.submit(account, ImageRequest("another"), other))
+    fed.run(several.act_all(account, parent, "all", key="k"))
 
 
 def test_free_questions(account: Any, hand: Any, reply: Any, parent: Job) -> None:

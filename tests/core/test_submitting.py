@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ai302_core import _flows, _outcomes, _planning, _reconciling, _submitting
-from ai302_core._submitting import Order
+from ai302_core._flows import outcomes, planning, reconciling, settling, submitting
+from ai302_core._flows.submitting import Order
 from ai302_core.errors import (
     AuthenticationError,
     ContentRejectedError,
@@ -35,7 +35,7 @@ LOST = TransportError("reset", sent=True)
 
 def test_an_accepted_submit_is_sent_once_and_recorded(account: Any, hand: Any, reply: Any, ledger: Any) -> None:
     fed = hand(reply(ACCEPTED, request_id="r-1"))
-    job = fed.run(_submitting.submit(account, CAT, Order()))
+    job = fed.run(submitting.submit(account, CAT, Order()))
     assert (job.status, job.remote_id, job.request_id, job.billed) == (Status.QUEUED, "42", "r-1", "yes")
     assert len(fed.paid) == 1
     assert ledger.job(job.id).remote_id == "42"
@@ -63,11 +63,11 @@ def test_an_accepted_submit_is_sent_once_and_recorded(account: Any, hand: Any, r
 def test_an_unclear_answer_is_never_sent_again(account: Any, hand: Any, reply: Any, ledger: Any, answer: Any) -> None:
     fed = hand(answer if isinstance(answer, TransportError) else reply(*answer))
     with pytest.raises(JobUnconfirmed) as caught:
-        fed.run(_submitting.submit(account, CAT, Order(key="k")))
+        fed.run(submitting.submit(account, CAT, Order(key="k")))
     assert len(fed.paid) == 1
     assert caught.value.billed == "unknown"
     assert ledger.job(caught.value.job.id).status is Status.UNCONFIRMED
-    again = fed.run(_submitting.submit(account, CAT, Order(key="k")))
+    again = fed.run(submitting.submit(account, CAT, Order(key="k")))
     assert again.id == caught.value.job.id
     assert len(fed.paid) == 1
 
@@ -86,7 +86,7 @@ def test_an_unclear_answer_is_never_sent_again(account: Any, hand: Any, reply: A
 def test_what_created_nothing_is_tried_again(account: Any, hand: Any, reply: Any, refusal: Any) -> None:
     first = refusal if isinstance(refusal, TransportError) else reply(*refusal)
     fed = hand(first, first, reply(ACCEPTED))
-    job = fed.run(_submitting.submit(account, CAT, Order()))
+    job = fed.run(submitting.submit(account, CAT, Order()))
     assert job.status is Status.QUEUED
     assert (len(fed.paid), fed.sleeps) == (3, [1.0, 2.0])
 
@@ -98,18 +98,18 @@ def test_retry_after_is_obeyed(account: Any, hand: Any, reply: Any) -> None:
         reply({"code": 7, "message": "x", "retry_after": 3}),
         reply(ACCEPTED),
     )
-    fed.run(_submitting.submit(account, CAT, Order()))
+    fed.run(submitting.submit(account, CAT, Order()))
     assert fed.sleeps == [7.0, 13.0, 3.0]
 
 
 def test_a_busy_gateway_is_given_up_in_time_and_the_key_is_free(account: Any, hand: Any, reply: Any) -> None:
     fed = hand(*[reply(b"", 429) for _ in range(6)], reply(ACCEPTED))
     with pytest.raises(RateLimitError) as caught:
-        fed.run(_submitting.submit(account, CAT, Order(key="k", timeout=20)))
+        fed.run(submitting.submit(account, CAT, Order(key="k", timeout=20)))
     assert caught.value.billed == "no"
     assert sum(fed.sleeps) <= 20
     fed.answers[:] = [reply(ACCEPTED)]
-    assert fed.run(_submitting.submit(account, CAT, Order(key="k"))).status is Status.QUEUED
+    assert fed.run(submitting.submit(account, CAT, Order(key="k"))).status is Status.QUEUED
 
 
 @pytest.mark.parametrize(
@@ -131,21 +131,21 @@ def test_a_refusal_is_typed_final_and_frees_the_key(
 ) -> None:
     fed = hand(reply(*answer), reply(ACCEPTED))
     with pytest.raises(error) as caught:
-        fed.run(_submitting.submit(account, CAT, Order(key="k")))
+        fed.run(submitting.submit(account, CAT, Order(key="k")))
     assert (caught.value.billed, len(fed.paid)) == ("no", 1)
     assert ledger.jobs()[0].status is Status.REFUSED
-    assert fed.run(_submitting.submit(account, CAT, Order(key="k"))).status is Status.QUEUED
+    assert fed.run(submitting.submit(account, CAT, Order(key="k"))).status is Status.QUEUED
 
 
 def test_the_same_key_is_the_same_job_without_http(account: Any, hand: Any, reply: Any) -> None:
     fed = hand(reply(ACCEPTED))
-    first = fed.run(_submitting.submit(account, CAT, Order(key="k")))
-    second = fed.run(_submitting.submit(account, ImageRequest("a cat"), Order(key="k")))
+    first = fed.run(submitting.submit(account, CAT, Order(key="k")))
+    second = fed.run(submitting.submit(account, ImageRequest("a cat"), Order(key="k")))
     assert (second.id, len(fed.calls)) == (first.id, 1)
     with pytest.raises(KeyConflict):
-        fed.run(_submitting.submit(account, ImageRequest("a dog"), Order(key="k")))
+        fed.run(submitting.submit(account, ImageRequest("a dog"), Order(key="k")))
     with pytest.raises(KeyConflict):
-        fed.run(_submitting.submit(account, CAT, Order(key="k", again=True)))
+        fed.run(submitting.submit(account, CAT, Order(key="k", again=True)))
     assert len(fed.calls) == 1
 
 
@@ -157,27 +157,27 @@ def test_an_interrupt_while_waiting_takes_the_intent_back(account: Any, hand: An
 
     fed.on_sleep = interrupt
     with pytest.raises(KeyboardInterrupt):
-        fed.run(_submitting.submit(account, CAT, Order(key="k")))
+        fed.run(submitting.submit(account, CAT, Order(key="k")))
     assert ledger.jobs()[0].status is Status.REFUSED
     fed.on_sleep = lambda: None
-    assert fed.run(_submitting.submit(account, CAT, Order(key="k"))).status is Status.QUEUED
+    assert fed.run(submitting.submit(account, CAT, Order(key="k"))).status is Status.QUEUED
 
 
 def test_what_the_family_cannot_say_is_refused_or_warned_of(account: Any, hand: Any, reply: Any) -> None:
     fed = hand(reply(ACCEPTED))
     with pytest.raises(ParameterError, match="resolution") as caught:
-        fed.run(_submitting.submit(account, ImageRequest("x", resolution="2K"), Order()))
+        fed.run(submitting.submit(account, ImageRequest("x", resolution="2K"), Order()))
     assert (caught.value.field, fed.calls) == ("resolution", [])
     with pytest.raises(ParameterError, match="VideoRequest"):
-        fed.run(_submitting.submit(account, VideoRequest("x"), Order()))
-    job = fed.run(_submitting.submit(account, ImageRequest("x", resolution="2K"), Order(lenient=True)))
+        fed.run(submitting.submit(account, VideoRequest("x"), Order()))
+    job = fed.run(submitting.submit(account, ImageRequest("x", resolution="2K"), Order(lenient=True)))
     assert [notice.field for notice in job.warnings] == ["resolution"]
 
 
 def test_the_wire_has_the_bodys_shape_and_the_key_in_one_header(account: Any, hand: Any, reply: Any) -> None:
     fed = hand(reply(ACCEPTED))
     request = ImageRequest("ü", seed=3, images=("https://x.example/a.png",), extra={"z": [1]}, query={"q": True})
-    fed.run(_submitting.submit(account, request, Order()))
+    fed.run(submitting.submit(account, request, Order()))
     (call,) = fed.paid
     assert call.url == "https://api.302.ai/v1/image?q=true"
     assert call.body.decode() == (
@@ -185,7 +185,7 @@ def test_the_wire_has_the_bodys_shape_and_the_key_in_one_header(account: Any, ha
     )
     assert call.secret == ("authorization", "Bearer sk-SENTINEL")
     assert "SENTINEL" not in repr(call) + str(call.headers) + call.url
-    shown = fed.run(_submitting.preview(account, request))
+    shown = fed.run(submitting.preview(account, request))
     assert shown.headers["authorization"] == "***"
     assert shown.body["seed"] == 3
     assert len(fed.calls) == 1
@@ -197,17 +197,17 @@ def test_files_are_remembered_by_hash_and_equal_by_content(account: Any, hand: A
     one.write_bytes(png)
     two.write_bytes(png)
     fed = hand(reply(ACCEPTED))
-    job = fed.run(_submitting.submit(account, ImageRequest("x", images=(one,)), Order(key="k")))
+    job = fed.run(submitting.submit(account, ImageRequest("x", images=(one,)), Order(key="k")))
     assert fed.paid[0].body.count(b"data:image/png;base64,") == 1
     assert "base64" not in job.to_json()
-    same = fed.run(_submitting.submit(account, ImageRequest("x", images=(two,)), Order(key="k")))
+    same = fed.run(submitting.submit(account, ImageRequest("x", images=(two,)), Order(key="k")))
     assert same.id == job.id
 
 
 def test_a_gateway_that_redirects_a_paid_request_is_not_followed(account: Any, hand: Any, reply: Any) -> None:
     fed = hand(reply(b"", 308, location="https://elsewhere.example/"))
     with pytest.raises(ReplyError, match="elsewhere"):
-        fed.run(_submitting.submit(account, CAT, Order()))
+        fed.run(submitting.submit(account, CAT, Order()))
     assert len(fed.calls) == 1
 
 
@@ -224,7 +224,7 @@ def test_a_gateway_that_redirects_a_paid_request_is_not_followed(account: Any, h
 def test_an_unknown_no_that_may_hide_a_task_is_unconfirmed(account: Any, hand: Any, reply: Any, answer: Any) -> None:
     fed = hand(reply(*answer))
     with pytest.raises(JobUnconfirmed):
-        fed.run(_submitting.submit(account, CAT, Order(key="k")))
+        fed.run(submitting.submit(account, CAT, Order(key="k")))
     assert len(fed.paid) == 1
 
 
@@ -232,19 +232,19 @@ def test_a_receipt_the_ledger_could_not_take_is_written_by_the_wait(account: Any
     fed = hand(reply(ACCEPTED), reply({"data": {"id": 42, "status": "done", "url": "https://f.example/1.png"}}))
     real = fed.ledger.write
     fed.ledger.write = lambda job, body=b"": job  # a full disk, for the moment of the receipt
-    job = fed.run(_submitting.submit(account, CAT, Order()))
+    job = fed.run(submitting.submit(account, CAT, Order()))
     fed.ledger.write = real
     assert fed.ledger.job(job.id).status is Status.SUBMITTING
-    done = fed.run(_flows.settle(account, job, timeout=None, on_update=None))
+    done = fed.run(settling.settle(account, job, timeout=None, on_update=None))
     assert (done.status, fed.ledger.job(job.id).remote_id) == (Status.SUCCEEDED, "42")
 
 
 def test_two_reconciles_cannot_both_resubmit(account: Any, hand: Any, reply: Any, ledger: Any) -> None:
     fed = hand(LOST, reply(ACCEPTED))
     with pytest.raises(JobUnconfirmed) as caught:
-        fed.run(_submitting.submit(account, CAT, Order()))
-    first = _reconciling.reconcile(account, caught.value.job, remote_id=None, resubmit=True, abandon=False)
-    second = _reconciling.reconcile(account, caught.value.job, remote_id=None, resubmit=True, abandon=False)
+        fed.run(submitting.submit(account, CAT, Order()))
+    first = reconciling.reconcile(account, caught.value.job, remote_id=None, resubmit=True, abandon=False)
+    second = reconciling.reconcile(account, caught.value.job, remote_id=None, resubmit=True, abandon=False)
     step = next(second)  # has looked, and believes the job to be unconfirmed
     stale = fed.perform(step)
     fed.run(first)
@@ -263,19 +263,19 @@ def test_a_key_whose_owner_never_finishes_is_not_waited_for_for_ever(account: An
     fed = hand(reply(ACCEPTED))
     real = fed.ledger.write
     fed.ledger.write = lambda job, body=b"": job
-    fed.run(_submitting.submit(account, CAT, Order(key="k")))
+    fed.run(submitting.submit(account, CAT, Order(key="k")))
     fed.ledger.write = real
     with pytest.raises(KeyConflict, match="still being sent"):
-        fed.run(_submitting.submit(account, CAT, Order(key="k")))
+        fed.run(submitting.submit(account, CAT, Order(key="k")))
     assert len(fed.paid) == 1
 
 
 def test_a_failure_in_the_answer_itself_is_a_failed_job_not_a_riddle(account: Any, hand: Any, reply: Any) -> None:
     fed = hand(reply({"code": 0, "data": {"status": "failed", "reason": "nsfw picture"}}))
-    job = fed.run(_submitting.submit(account, CAT, Order(key="k")))
+    job = fed.run(submitting.submit(account, CAT, Order(key="k")))
     assert (job.status, job.code, job.message, job.billed) == (Status.FAILED, "failed", "nsfw picture", "unknown")
     with pytest.raises(JobRejected):
-        _outcomes.result(account, fed.run(_flows.settle(account, job, timeout=None, on_update=None)))
+        outcomes.result(account, fed.run(settling.settle(account, job, timeout=None, on_update=None)))
     assert len(fed.paid) == len(fed.calls) == 1
 
 
@@ -287,12 +287,12 @@ def test_rules_refuse_say_sizes_as_people_do_and_notices_stop_nothing(account: A
     image = replace(account.family.operations[0], rules=lambda request: rules)
     account = replace(account, family=replace(account.family, operations=(image,)))
     with pytest.raises(ParameterError, match=r"size takes 512x512, 1024x1024, not 640x480\. Others silently become"):
-        hand().run(_submitting.submit(account, replace(CAT, size="640x480"), Order()))
+        hand().run(submitting.submit(account, replace(CAT, size="640x480"), Order()))
     untaken = replace(image, rules=lambda request: {"size": Rule(taken=False)})
     loose = replace(account, family=replace(account.family, operations=(untaken,)))
-    assert _planning.plan(loose, replace(CAT, size="640x480"), lenient=True).request == CAT
+    assert planning.plan(loose, replace(CAT, size="640x480"), lenient=True).request == CAT
     fed = hand(reply(ACCEPTED))
-    job = fed.run(_submitting.submit(account, replace(CAT, seed=7), Order()))
+    job = fed.run(submitting.submit(account, replace(CAT, seed=7), Order()))
     assert [(notice.code, notice.field) for notice in job.warnings] == [("notice", "seed")]
-    made = _planning.plan(account, replace(CAT, size=(1024, 1024)))
+    made = planning.plan(account, replace(CAT, size=(1024, 1024)))
     assert made.warnings == ()

@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from ai302_core import _sqlite, _submitting, _turns
+from ai302_core import _sqlite, _turns
 from ai302_core._accounts import Account
-from ai302_core._submitting import Order
+from ai302_core._flows import submitting
+from ai302_core._flows.submitting import Order
 from ai302_core.assets import Asset
 from ai302_core.errors import (
     AuthenticationError,
@@ -68,7 +69,7 @@ def form(call: Any) -> list[tuple[str, str | None, str, bytes]]:
 
 
 def buy(fed: Any, account: Account, *images: Any, **order: Any) -> Any:
-    return fed.run(_submitting.submit(account, ImageRequest("a cat", images=images), Order(**order)))
+    return fed.run(submitting.submit(account, ImageRequest("a cat", images=images), Order(**order)))
 
 
 def test_a_file_is_uploaded_once_and_sent_as_its_link(
@@ -145,7 +146,7 @@ def test_what_cannot_be_sent_is_refused_before_anything_is_uploaded(
 ) -> None:
     fed = hand()
     with pytest.raises(ParameterError, match="cannot express resolution"):
-        fed.run(_submitting.submit(links_only, ImageRequest("x", resolution="2K", images=(PNG,)), Order()))
+        fed.run(submitting.submit(links_only, ImageRequest("x", resolution="2K", images=(PNG,)), Order()))
     with pytest.raises(ParameterError, match=r"images: what was given is video/mp4, but a picture belongs there"):
         buy(fed, links_only, CLIP)
     small = replace(links_only, gateway=replace(links_only.gateway, upload=replace(UPLOAD_302AI, size=20)))
@@ -227,7 +228,7 @@ def test_a_dry_run_shows_the_upload_and_sends_nothing(
     path.write_bytes(PNG)
     request = ImageRequest("a cat", images=(path,))
     fed = hand(reply(UPLOADED), reply(ACCEPTED))
-    shown = fed.run(_submitting.preview(links_only, request))
+    shown = fed.run(submitting.preview(links_only, request))
     (upload,) = shown.uploads
     assert (upload.method, upload.url) == ("POST", "https://api.302.ai/302/upload-file")
     assert upload.headers["authorization"] == "***"
@@ -237,8 +238,8 @@ def test_a_dry_run_shows_the_upload_and_sends_nothing(
     assert shown.body["input"]["refs"] == ["https://(the link of front.png, once uploaded)"]
     assert "SENTINEL" not in repr(shown)
     assert fed.calls == []
-    fed.run(_submitting.submit(links_only, request, Order()))
-    shown = fed.run(_submitting.preview(links_only, request))
+    fed.run(submitting.submit(links_only, request, Order()))
+    shown = fed.run(submitting.preview(links_only, request))
     assert (shown.uploads, shown.body["input"]["refs"]) == ((), [LINK])
 
 
@@ -259,8 +260,8 @@ def test_a_form_carries_files_texts_and_nested_json(account: Account, hand: Any,
     )  # fmt: skip
     fed = hand(reply(ACCEPTED))
     making = serving(account, **FORM)
-    shown = fed.run(_submitting.preview(making, request))
-    job = fed.run(_submitting.submit(making, request, Order()))
+    shown = fed.run(submitting.preview(making, request))
+    job = fed.run(submitting.submit(making, request, Order()))
     (call,) = fed.calls
     parts = form(call)
     assert [name for name, *_ in parts] == ["prompt", "image[]", "image[]", "image[]", "mask", "seed", 'we%22ird%0A',
@@ -278,7 +279,7 @@ def test_a_form_carries_files_texts_and_nested_json(account: Account, hand: Any,
 
 def test_a_form_without_any_file_is_a_form_all_the_same(account: Account, hand: Any, reply: Any) -> None:
     fed = hand(reply(ACCEPTED))
-    fed.run(_submitting.submit(serving(account, **FORM), ImageRequest("a cat"), Order()))
+    fed.run(submitting.submit(serving(account, **FORM), ImageRequest("a cat"), Order()))
     assert form(fed.calls[0]) == [("prompt", None, "text/plain", b"a cat")]
 
 
@@ -286,7 +287,7 @@ def test_half_a_letter_is_refused_in_a_form_as_in_json(account: Account, hand: A
     for making in (serving(account, **FORM), account):
         fed = hand()
         with pytest.raises(ParameterError, match="Nothing was sent"):
-            fed.run(_submitting.submit(making, ImageRequest("\ud800"), Order()))
+            fed.run(submitting.submit(making, ImageRequest("\ud800"), Order()))
         assert fed.calls == []
 
 
@@ -350,4 +351,4 @@ def test_a_clip_belongs_where_a_clip_is_asked_for(account: Account, hand: Any) -
     for name, content in (("first_frame", CLIP), ("video", PNG)):
         request: Callable[..., VideoRequest] = VideoRequest
         with pytest.raises(ParameterError, match=f"{name}: what was given is"):
-            hand().run(_submitting.submit(making, request("x", **{name: content}), Order()))
+            hand().run(submitting.submit(making, request("x", **{name: content}), Order()))

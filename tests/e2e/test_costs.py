@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from ai302_core import Cost, ImageRequest, Job, Money, _costs, _reading
+from ai302_core import Cost, ImageRequest, Job, Money
+from ai302_core._flows import costs
 from ai302_core._steps import Reply
+from ai302_core._wire import reading
 from ai302_core.family import DASHBOARD_302AI
 
 LANTERN = ImageRequest("a paper lantern")
@@ -87,9 +89,9 @@ def test_an_estimate_is_no_observation(shop: Any, bought: tuple[Any, Job]) -> No
     ],
 )
 def test_the_requests_a_task_was_billed_under(told: Any, ids: tuple[str, ...]) -> None:
-    assert _reading.cost_request_ids({"ai302_cost_request_ids": told}, DASHBOARD_302AI) == ids
-    assert _reading.cost_request_ids({"data": {"ai302_cost_request_ids": told}}, DASHBOARD_302AI) == ids
-    assert _reading.cost_request_ids({"ai302_cost_request_ids": told}, None) == ()
+    assert reading.cost_request_ids({"ai302_cost_request_ids": told}, DASHBOARD_302AI) == ids
+    assert reading.cost_request_ids({"data": {"ai302_cost_request_ids": told}}, DASHBOARD_302AI) == ids
+    assert reading.cost_request_ids({"ai302_cost_request_ids": told}, None) == ()
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,7 @@ def test_the_requests_a_task_was_billed_under(told: Any, ids: tuple[str, ...]) -
 )
 def test_amounts(cost: Any, amount: str | None) -> None:
     document = Reply(200, {}, json.dumps({"data": {"cost": cost}}).encode()).document
-    money = _costs.money(document, DASHBOARD_302AI.cost, "PTC")
+    money = costs.money(document, DASHBOARD_302AI.cost, "PTC")
     assert (None if money is None else str(money)) == (None if amount is None else f"{amount} PTC")
 
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ai302_midjourney
-from ai302_core import _planning
 from ai302_core._accounts import Account
+from ai302_core._flows import planning
 from ai302_core._steps import Picture
 from ai302_core.errors import ParameterError
 from ai302_core.jobs import Action
@@ -219,10 +219,10 @@ def pressed(custom_id: str, parent_route: dict[str, str] | None = None, **fields
     (action,) = offered(button(custom_id))
     operation = FAMILY.operation(action.operation)
     assert operation is not None
-    made = _planning.plan(ACCOUNT, _planning.press(operation, action.name, "17", action, fields))
+    made = planning.plan(ACCOUNT, planning.press(operation, action.name, "17", action, fields))
     assert made.operation is operation
     content = {place: Picture(content=b"1", media_type="image/png") for place, _ in made.request.media()}
-    call, warnings = _planning.build(ACCOUNT, made, content)
+    call, warnings = planning.build(ACCOUNT, made, content)
     assert call.url == "https://api.302.ai/mj/submit/action"
     assert warnings == ()
     assert call.body is not None
@@ -287,8 +287,8 @@ def test_the_answer_holds_the_words_and_their_flags(values: Any, fields: Any, wo
     operation = FAMILY.operation("modal")
     assert operation is not None
     answer = Action(name="continue", operation="modal", values=values)
-    made = _planning.plan(ACCOUNT, _planning.press(operation, "continue", "18", answer, fields))
-    call, _ = _planning.build(ACCOUNT, made, {})
+    made = planning.plan(ACCOUNT, planning.press(operation, "continue", "18", answer, fields))
+    call, _ = planning.build(ACCOUNT, made, {})
     assert call.body is not None
     assert json.loads(call.body) == {"taskId": "18", "prompt": words}
 
@@ -297,9 +297,9 @@ def test_an_answer_without_any_words_is_refused() -> None:
     operation = FAMILY.operation("modal")
     assert operation is not None
     answer = Action(name="continue", operation="modal", needs=("zoom",))
-    made = _planning.plan(ACCOUNT, _planning.press(operation, "continue", "18", answer, {"zoom": 2}))
+    made = planning.plan(ACCOUNT, planning.press(operation, "continue", "18", answer, {"zoom": 2}))
     with pytest.raises(ParameterError, match="shows no words"):
-        _planning.build(ACCOUNT, made, {})
+        planning.build(ACCOUNT, made, {})
 
 
 def test_a_press_is_plain_data() -> None:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ai302_midjourney
-from ai302_core import _planning
 from ai302_core._accounts import Account
+from ai302_core._flows import planning
 from ai302_core._steps import Picture
 from ai302_core.errors import ParameterError
 from ai302_core.requests import ImageRequest, Request, VideoRequest
@@ -38,12 +38,12 @@ def account(gateway: str = "302ai", **defaults: Any) -> Account:
 
 def sent(request: Request, at: Account | None = None, *, lenient: bool = False) -> tuple[str, dict[str, Any]]:
     """The address and the body of the submit."""
-    made = _planning.plan(at or account(), request, lenient=lenient)
+    made = planning.plan(at or account(), request, lenient=lenient)
 
     def read(media: Any) -> Picture:
         return Picture(content=media, media_type="image/png") if isinstance(media, bytes) else Picture(url=media)
 
-    call, _ = _planning.build(at or account(), made, {place: read(media) for place, media in made.request.media()})
+    call, _ = planning.build(at or account(), made, {place: read(media) for place, media in made.request.media()})
     assert call.body is not None
     return call.url.removeprefix("https://api.302.ai"), json.loads(call.body)
 

@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ai302_midjourney
-from ai302_core import _looking, _outcomes, _planning, _reading, _receipts, _trouble
 from ai302_core._accounts import Account
+from ai302_core._flows import looking, outcomes, planning, receipts
 from ai302_core._steps import Reply
+from ai302_core._wire import reading
+from ai302_core._wire import trouble as _trouble
 from ai302_core.errors import JobFailed, JobRejected
 from ai302_core.jobs import Job, Status
 from ai302_core.requests import ImageRequest
@@ -55,7 +57,7 @@ def looked(document: Any, operation: str = "imagine", gateway: str = "302ai") ->
     """The job after a poll that brought this document."""
     known = FAMILY.operation(operation)
     assert known is not None
-    seen = _looking.read(account(gateway), known, job(operation), document, 200, NOW)
+    seen = looking.read(account(gateway), known, job(operation), document, 200, NOW)
     if seen.status is not Status.SUCCEEDED:
         return seen
     assert known.finish is not None
@@ -67,10 +69,10 @@ def looked(document: Any, operation: str = "imagine", gateway: str = "302ai") ->
 
 def submitted(status: int, body: Any, gateway: str = "302ai") -> tuple[Status | None, str]:
     """What an answer to the submit makes of the job (None: nothing was created, try again), and its error's class."""
-    made = _planning.plan(account(gateway), ImageRequest("a cat"))
+    made = planning.plan(account(gateway), ImageRequest("a cat"))
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     fresh = replace(job(), status=Status.SUBMITTING, remote_id=None, billed="no")
-    receipt = _receipts.decide(account(gateway), made, fresh, Reply(status, {}, content), NOW)
+    receipt = receipts.decide(account(gateway), made, fresh, Reply(status, {}, content), NOW)
     return receipt.job.status if receipt.job else None, type(receipt.error).__name__
 
 
@@ -398,7 +400,7 @@ def test_an_unknown_task(status: int, body: bytes, missing: bool) -> None:
 )
 def test_why_a_job_failed(reason: str, kind: type[JobFailed]) -> None:
     seen = looked({"status": "FAILURE", "progress": "100%", "failReason": reason})
-    assert type(_outcomes.problem(account(), seen)) is kind
+    assert type(outcomes.problem(account(), seen)) is kind
 
 
 def test_documents_are_no_refusals() -> None:
@@ -406,7 +408,7 @@ def test_documents_are_no_refusals() -> None:
     assert known is not None
     document = {"id": "17", "status": "FAILURE", "description": "队列已满", "failReason": "banned"}
     reply = Reply(200, {}, json.dumps(document).encode())
-    assert _reading.refusal(reply, known.refused, NOW) is None
+    assert reading.refusal(reply, known.refused, NOW) is None
 
 
 JSON = st.recursive(

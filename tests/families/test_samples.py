@@ -21,9 +21,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 
-from ai302_core import _looking, _planning, _reading, _receipts, _wire
 from ai302_core._accounts import Account
+from ai302_core._flows import looking, planning, receipts
 from ai302_core._steps import Call, Picture, Reply
+from ai302_core._wire import calls, reading
 from ai302_core.family import Endpoint, Family, Operation
 from ai302_core.jobs import Job, Status
 from ai302_core.requests import Request
@@ -123,24 +124,24 @@ class Conversation:
             assert operation is not None
             assert self.job.remote_id is not None
             answers = self.sample["answer"]
-            request = _planning.press(operation, answer.name, self.job.remote_id, answer, answers)
+            request = planning.press(operation, answer.name, self.job.remote_id, answer, answers)
             parent = self.job
-        made = _planning.plan(self.account, request, parent=parent)
+        made = planning.plan(self.account, request, parent=parent)
         assert parent is not None or made.operation is self.operation
-        call, warnings = _planning.build(self.account, made, pictures(made.request))
+        call, warnings = planning.build(self.account, made, pictures(made.request))
         if (told := self.sample["expect"].get("warnings")) is not None or self.family.name != "unified_image":
             assert [notice.field for notice in warnings] == (told or [])
         self._is(call, sent)
         self.job = replace(self.job, route=made.route)
-        receipt = _receipts.decide(self.account, made, self.job, reply, NOW)
-        said = _reading.refusal(reply, (*self.account.gateway.refused, *made.operation.refused), NOW)
+        receipt = receipts.decide(self.account, made, self.job, reply, NOW)
+        said = reading.refusal(reply, (*self.account.gateway.refused, *made.operation.refused), NOW)
         self.kind = said.kind if said else ""
         if receipt.job is not None:
             self.job = receipt.job
 
     def _looked(self, sent: Mapping[str, Any], reply: Reply) -> None:
         assert self.operation is not None
-        call = _wire.poll_call(self.account, self.operation, self.job)
+        call = calls.poll_call(self.account, self.operation, self.job)
         assert call is not None
         self._is(call, sent)
         self.job = look(self.account, self.operation, self.job, reply.document)
@@ -175,7 +176,7 @@ def _told(part: Any) -> Any:
 
 
 def look(account: Account, operation: Operation, job: Job, document: Any) -> Job:
-    job = _looking.read(account, operation, job, document, 200, NOW)
+    job = looking.read(account, operation, job, document, 200, NOW)
     if job.status is not Status.SUCCEEDED or operation.finish is None:
         return job
     flow = operation.finish(job, document)
@@ -252,7 +253,7 @@ def test_every_model_and_door_of_veo_has_its_conversation_its_refusal_and_its_fa
     family = FAMILIES["ai302_veo"]
     for model in family.models:
         request = Request.from_json({"type": "ai302_veo.VeoRequest", "prompt": "x", "model": model.name})
-        operation, _ = _planning._operation_for(account(family, "302ai"), request)
+        operation, _ = planning._operation_for(account(family, "302ai"), request)
         said = model.name.removeprefix("veo3-v2/") if operation.name in ("unified", "veo3-v2") else None
         path = f"/ws/api/v3/{model.name}" if operation.submit.path.startswith("/ws/") else operation.submit.path
         assert (operation.name, said, path) in named, model.name

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import pytest
 
 import ai302_unified_image
-from ai302_core import _planning
 from ai302_core._accounts import Account
+from ai302_core._flows import planning
 from ai302_core._steps import Picture
 from ai302_core.errors import ParameterError
 from ai302_core.jobs import Notice
@@ -50,9 +50,9 @@ def asked(
 ) -> tuple[str, dict[str, Any], tuple[Notice, ...]]:
     """(path, body, warnings) of what goes out."""
     who = account(**defaults)
-    made = _planning.plan(who, request, lenient=lenient)
+    made = planning.plan(who, request, lenient=lenient)
     given = {place: Picture(url=str(media)) for place, media in made.request.media()}
-    call, warnings = _planning.build(who, made, given)
+    call, warnings = planning.build(who, made, given)
     body = call.shown if call.shown is not None else json.loads(call.body or b"{}")
     return urlsplit(call.url).path, body, warnings
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ai302_unified_image
-from ai302_core import _looking, _outcomes, _planning, _receipts
 from ai302_core._accounts import Account
+from ai302_core._flows import looking, outcomes, planning, receipts
 from ai302_core._steps import Reply
 from ai302_core.errors import JobFailed, JobRejected
 from ai302_core.jobs import Job, Status
@@ -46,10 +46,10 @@ def job(operation: str = "image", **more: Any) -> Job:
 
 def answered(model: str, status: int, body: Any) -> Job | str:
     """The job an answer to the submit makes, or the name of its error."""
-    made = _planning.plan(account(), ImageRequest("a lamp", model=model))
+    made = planning.plan(account(), ImageRequest("a lamp", model=model))
     fresh = job(made.operation.name, status=Status.SUBMITTING, remote_id=None, billed="no")
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    receipt = _receipts.decide(account(), made, fresh, Reply(status, {"request-id": "r-1"}, content), NOW)
+    receipt = receipts.decide(account(), made, fresh, Reply(status, {"request-id": "r-1"}, content), NOW)
     return receipt.job if receipt.job is not None and receipt.error is None else type(receipt.error).__name__
 
 
@@ -57,7 +57,7 @@ def looked(document: Any) -> Job:
     """The job after a look that brought this document."""
     operation = FAMILY.operation("image")
     assert operation is not None
-    return _looking.read(account(), operation, job(), document, 200, NOW)
+    return looking.read(account(), operation, job(), document, 200, NOW)
 
 
 def links(found: Job | str) -> list[str | None]:
@@ -106,7 +106,7 @@ def test_v1_fails_inside_http_200(body: Any, reason: str) -> None:
     assert isinstance(found, Job)
     assert (found.status, found.message, found.billed, found.assets) == (Status.FAILED, reason, "unknown", ())
     kind = JobRejected if reason == "nsfw" else JobFailed
-    assert type(_outcomes.problem(account(), found)) is kind
+    assert type(outcomes.problem(account(), found)) is kind
 
 
 @pytest.mark.parametrize("model", [V1, V2])
@@ -191,7 +191,7 @@ def test_status_words(word: str, status: Status) -> None:
 def test_why_a_task_failed(error: Any, reason: str, kind: type[JobFailed]) -> None:
     seen = looked({"task_id": "t-1", "status": "failed", "error": error, "execution_time": "41.2"})
     assert (seen.status, seen.message) == (Status.FAILED, reason)
-    assert type(_outcomes.problem(account(), seen)) is kind
+    assert type(outcomes.problem(account(), seen)) is kind
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 import ai302_veo
-from ai302_core import _looking, _planning, _receipts, _wire
 from ai302_core._accounts import Account
+from ai302_core._flows import looking, planning, receipts
 from ai302_core._steps import Picture, Reply
+from ai302_core._wire import calls
 from ai302_core.errors import ParameterError
 from ai302_core.jobs import Job, Notice, Status
 from ai302_core.requests import Request, VideoRequest
@@ -38,24 +39,24 @@ def account(**defaults: Any) -> Account:
 
 def sent(request: Request, *, lenient: bool = False, **defaults: Any) -> tuple[str, Any, tuple[Notice, ...]]:
     """Address, body and warnings of the submit."""
-    made = _planning.plan(account(**defaults), request, lenient=lenient)
+    made = planning.plan(account(**defaults), request, lenient=lenient)
     pictures = {
         place: Picture(content=media, media_type="image/png") if isinstance(media, bytes) else Picture(url=str(media))
         for place, media in made.request.media()
     }
-    call, warnings = _planning.build(account(**defaults), made, pictures)
+    call, warnings = planning.build(account(**defaults), made, pictures)
     assert call.body is not None
     return call.url.removeprefix("https://api.302.ai"), json.loads(call.body), warnings
 
 
-def job_of(request: Request, answer: Any, status: int = 200) -> tuple[_planning.Plan, Job]:
+def job_of(request: Request, answer: Any, status: int = 200) -> tuple[planning.Plan, Job]:
     """The job after this answer to its submit."""
-    made = _planning.plan(account(), request)
+    made = planning.plan(account(), request)
     job = Job(
         id="1", provider="clips", family="veo", operation=made.operation.name, status=Status.SUBMITTING,
         created_at=_NOW, route=made.route, request=request,
     )  # fmt: skip
-    receipt = _receipts.decide(account(), made, job, Reply(status, {}, json.dumps(answer).encode()), _NOW)
+    receipt = receipts.decide(account(), made, job, Reply(status, {}, json.dumps(answer).encode()), _NOW)
     assert receipt.job is not None
     return made, receipt.job
 
@@ -151,7 +152,7 @@ def test_a_switch_that_is_none_is_refused() -> None:
 )
 def test_an_id_is_found_wherever_it_stands_and_its_colon_is_quoted(answer: dict[str, Any]) -> None:
     made, job = job_of(VideoRequest("a boat", model="veo3-pro"), answer)
-    call = _wire.poll_call(account(), made.operation, job)
+    call = calls.poll_call(account(), made.operation, job)
     assert call is not None
     assert call.url == "https://api.302.ai/302/submit/veo3-pro?request_id=veo3-pro%3A1"
 
@@ -161,7 +162,7 @@ def test_hints_at_other_addresses_are_not_followed() -> None:
         VideoRequest("a boat", model="veo3.1"),
         {"code": "IN_PROGRESS", "data": "t/1", "message": "GET https://elsewhere.example/v1/veo/tasks/t"},
     )
-    call = _wire.poll_call(account(), made.operation, job)
+    call = calls.poll_call(account(), made.operation, job)
     assert call is not None
     assert call.url == "https://api.302.ai/302/submit/veo3-v2/t%2F1"
     assert job.status is Status.RUNNING
@@ -170,7 +171,7 @@ def test_hints_at_other_addresses_are_not_followed() -> None:
 def test_a_clip_that_could_not_be_enlarged_is_delivered() -> None:
     made, job = job_of(VideoRequest("a boat", model="veo3-pro"), {"task_id": "t"})
     document = {"status": "video_upsampling_failed", "video_url": "https://file.302.ai/a.mp4", "upsample_video_url": ""}
-    seen = _looking.read(account(), made.operation, job, document, 200, _NOW)
+    seen = looking.read(account(), made.operation, job, document, 200, _NOW)
     assert seen.status is Status.SUCCEEDED
     assert made.operation.finish is not None
     with pytest.raises(StopIteration) as done:
@@ -182,4 +183,4 @@ def test_a_clip_that_could_not_be_enlarged_is_delivered() -> None:
 def test_an_empty_error_is_none(error: object) -> None:
     document = {"status": "IN_PROGRESS", "error": error}
     made, job = job_of(VideoRequest("a boat", model="veo3"), {"request_id": "r", "status": "IN_QUEUE"})
-    assert _looking.read(account(), made.operation, job, document, 200, _NOW).status is Status.RUNNING
+    assert looking.read(account(), made.operation, job, document, 200, _NOW).status is Status.RUNNING

@@ -15,22 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from ai302_core import (
-    _acting,
-    _asking,
-    _clock,
-    _costs,
-    _flows,
-    _http,
-    _looking,
-    _outcomes,
-    _reading,
-    _reconciling,
-    _submitting,
-)
+from ai302_core import _clock, _http
 from ai302_core._accounts import Account
+from ai302_core._flows import acting, asking, costs, looking, outcomes, reconciling, settling, submitting
+from ai302_core._flows.submitting import Order
 from ai302_core._steps import Call, Flow, Reply, Stream, Streamed
-from ai302_core._submitting import Order
+from ai302_core._wire import reading
 from ai302_core.errors import Ai302Error, TransportError
 from ai302_core.family import Family, VideoRequest
 from ai302_core.jobs import Job, Result, Status
@@ -189,39 +179,39 @@ def _acts(stand: Stand, account: Account, sample: Sample, verb: str, played: Pla
     """One flow after the other, as long as there is a job to do something with."""
     if sample.name == "uploading":
         request: Any = VideoRequest("a boat", model="veo3-fast-frames", first_frame=_PICTURE)
-        yield _submitting.submit(account, request, Order(key=sample.name))
+        yield submitting.submit(account, request, Order(key=sample.name))
     elif sample.request is not None:
-        yield _submitting.submit(account, request_of(sample), Order(key=sample.name))
+        yield submitting.submit(account, request_of(sample), Order(key=sample.name))
     else:
-        yield _flows.adopt(account, sample.remote_id(account.family) or "x", sample.operation)
+        yield settling.adopt(account, sample.remote_id(account.family) or "x", sample.operation)
     job = next(iter(stand.ledger.jobs(limit=1)), None)
     if job is None:
         return
     match verb:
         case "poll":
-            yield _flows.poll(account, job)
+            yield settling.poll(account, job)
         case "cancel":
-            yield _flows.cancel(account, job)
+            yield settling.cancel(account, job)
         case "cost":
-            yield _costs.known(account, job)
+            yield costs.known(account, job)
         case "balance":
-            yield _costs.balance(account)
+            yield costs.balance(account)
         case "together" if job.remote_id is not None:
-            yield _looking.look_together(account, [job, job])
+            yield looking.look_together(account, [job, job])
         case "adopt" if job.remote_id is not None:
-            yield _flows.adopt(account, f"{job.remote_id}-other", sample.operation)
+            yield settling.adopt(account, f"{job.remote_id}-other", sample.operation)
         case "ask":
             for question in account.family.questions:
-                yield _asking.ask(account, question.name, job)
+                yield asking.ask(account, question.name, job)
         case "reconcile" if job.status is Status.UNCONFIRMED:
-            yield _reconciling.reconcile(account, job, remote_id="x", resubmit=False, abandon=False)
-    yield _flows.settle(account, job, timeout=None, on_update=None)
+            yield reconciling.reconcile(account, job, remote_id="x", resubmit=False, abandon=False)
+    yield settling.settle(account, job, timeout=None, on_update=None)
     job = cast("Job", stand.ledger.job(job.id))
     if verb == "act":
         for action in job.actions[:2]:
-            yield _acting.act(account, job, action.name, dict.fromkeys(action.needs, "words"))
+            yield acting.act(account, job, action.name, dict.fromkeys(action.needs, "words"))
     if job.status is Status.SUCCEEDED:
-        yield _costs.known(account, job)
+        yield costs.known(account, job)
 
 
 def _judge_error(problem: Ai302Error) -> None:
@@ -245,7 +235,7 @@ def _judge_job(account: Account, job: Job) -> None:
     assert type(job).from_json(job.to_json()).status is job.status
     assert len(repr(job)) <= LONGEST
     if job.status.settled and job.status is not Status.SUCCEEDED:
-        _judge_error(_outcomes.problem(account, job))
+        _judge_error(outcomes.problem(account, job))
 
 
 def _judge_money(account: Account, mouth: Mouth, stored: list[Job]) -> None:
@@ -260,7 +250,7 @@ def _judge_money(account: Account, mouth: Mouth, stored: list[Job]) -> None:
             envelopes = [*account.gateway.refused]
             for operation in account.family.operations:
                 envelopes += operation.refused
-            said = _reading.refusal(answer, envelopes, _clock.now())
+            said = reading.refusal(answer, envelopes, _clock.now())
             free = answer.status == 429 or (said is not None and said.kind in ("busy", "rate"))
         if not free:
             sent.add(intention)

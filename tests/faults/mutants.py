@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from ai302_core import _clock, _drivers, _http, _receipts
+from ai302_core import _clock, _drivers, _http
+from ai302_core._flows import receipts
 from ai302_core._steps import Paid, Receipt, Reply
 from ai302_core.errors import TransportError
 
@@ -20,7 +21,7 @@ def repeats_what_may_have_been_accepted() -> None:
     def unclear(job: Any, why: str, now: Any, answer: Reply | None = None) -> Receipt:
         return Receipt(job=None, error=TransportError(why, sent=False))
 
-    _receipts.unclear = unclear
+    receipts.unclear = unclear
 
 
 def writes_the_receipt_after_the_first_poll() -> None:

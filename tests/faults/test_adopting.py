@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.faults import hostility
 
-from ai302_core import _planning
+from ai302_core._flows import planning
 from ai302_core.family import Family
 from ai302_core.testing.stand import Stand
 
@@ -17,4 +17,4 @@ def test_every_operation_has_a_route_without_a_request(family: Family) -> None:
     with Stand(family) as stand:
         for gateway in family.gateways:
             for operation in family.operations:
-                assert isinstance(_planning.default_route(stand.account(gateway.name), operation), dict)
+                assert isinstance(planning.default_route(stand.account(gateway.name), operation), dict)

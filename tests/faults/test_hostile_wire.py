@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from ai302_core import _bodies, _carriers
 from ai302_core._accounts import Timeouts
 from ai302_core._http import Transport
 from ai302_core._steps import Call, Reply, Stream
+from ai302_core._transport import bodies, carriers
 from ai302_core.errors import TransportError
 
 Pieces = Callable[[], Iterable[bytes]]
@@ -89,7 +89,7 @@ def serve() -> Iterator[Callable[..., Service]]:
 @pytest.fixture(params=["sync", "httpx", "aiohttp"])
 def ask(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[Any]]]:
     """Asks so many times, one after the other, by each carrier; gives what came of it."""
-    monkeypatch.setattr(_carriers, "of_looks", lambda: request.param)
+    monkeypatch.setattr(carriers, "of_looks", lambda: request.param)
     transport = Transport(Timeouts(connect=0.2, submit=0.5, poll=0.5, download=0.5))
 
     def asked(url: str, times: int = 1) -> list[Any]:
@@ -179,7 +179,7 @@ def test_a_packed_answer_is_unpacked(serve: Any, ask: Any) -> None:
     ids=["bomb", "bomb in a bomb", "and once more", "no gzip", "br", "zstd, zstd", "endless"],
 )
 def test_what_fills_the_memory_is_left(serve: Any, ask: Any, answer: Pieces, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_bodies, "MAX_BODY", 2 * MIB)
+    monkeypatch.setattr(bodies, "MAX_BODY", 2 * MIB)
     service = serve(answer)
     tracemalloc.start()
     try:

@@ -10,7 +10,7 @@ from tests.faults import crashes, matrix, mutants
 from tests.faults.buying import BUYINGS
 from tests.faults.cells import SUBMIT
 
-from ai302_core import _receipts
+from ai302_core._flows import receipts
 from ai302_core.sandbox import serve
 
 
@@ -23,7 +23,7 @@ def ground(tmp_path: Path) -> Iterator[crashes.Ground]:
 @pytest.fixture
 def mended(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the test breaks in this process is whole again afterwards."""
-    monkeypatch.setattr(_receipts, "unclear", _receipts.unclear)
+    monkeypatch.setattr(receipts, "unclear", receipts.unclear)
 
 
 @pytest.mark.usefixtures("mended")

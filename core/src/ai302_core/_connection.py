@@ -11,11 +11,12 @@ from functools import cached_property
 from math import inf
 from typing import Any, TypeVar
 
-from . import _http, _routing, _sqlite, config, registry
+from . import _http, _sqlite, config, registry
 from ._accounts import Account, Secret, Timeouts
 from ._bells import Bells
 from ._drivers import AsyncDriver, SyncDriver
-from ._routing import Members
+from ._flows import routing
+from ._flows.routing import Members
 from .errors import ConfigError, PluginError
 from .family import Family, Gateway, Operation
 from .jobs import Job, Model
@@ -124,7 +125,7 @@ class Connection:
 
     def serving(self, request: Request) -> Account:
         """The account that is asked first for a request. Raises ConfigError, PluginError."""
-        return _routing.leader(self.members(request))
+        return routing.leader(self.members(request))
 
     def default(self) -> Account:
         """The account of this connection when there is no request to choose by. Raises ConfigError."""
@@ -173,7 +174,7 @@ class Connection:
         if job is not None:
             return self.owning(job)
         try:
-            return _routing.leader(self._members(kind))
+            return routing.leader(self._members(kind))
         except ConfigError:
             if not isinstance(self.settings.default, Mapping):
                 raise

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 
-from . import _addresses, _bodies, _carriers, _diagnosis, _exchange, _pouring
 from ._accounts import Timeouts
 from ._clock import ELAPSED
 from ._steps import Call, Reply, Stream, Streamed
+from ._transport import addresses, bodies, carriers, diagnosis, exchange, pouring
 from .errors import TransportError
 
 if TYPE_CHECKING:
-    from ._fast import FastClient
+    from ._transport.fast import FastClient
 
-_carriers.spare_searches()
+carriers.spare_searches()
 _FRESH = 0.5  # seconds: an idle connection older than this may be dead, and a paid request must not find out
 
 
@@ -84,17 +84,17 @@ class Transport:
             "verify": self._context,
             "follow_redirects": False,
             "cookies": jar,
-            "headers": {"user-agent": _exchange.user_agent(), "accept-encoding": _bodies.ACCEPTED},
+            "headers": {"user-agent": exchange.user_agent(), "accept-encoding": bodies.ACCEPTED},
         }
 
     def _made(self, keepalive: float) -> _Line:
         limits = httpx.Limits(max_connections=64, keepalive_expiry=keepalive)
         try:
             options = self._options()
-            way = httpx.HTTPTransport(options["verify"], limits=limits) if _carriers.direct() else None
+            way = httpx.HTTPTransport(options["verify"], limits=limits) if carriers.direct() else None
             client = httpx.Client(limits=limits, transport=way, **options)
         except _MISCONFIGURED as problem:
-            raise _diagnosis.unusable(problem) from None
+            raise diagnosis.unusable(problem) from None
         line = _Line(client, way.handle_request if way else partial(client.send, stream=True))
         self._clients.append(line)
         return line
@@ -102,7 +102,7 @@ class Transport:
     def _made_async(self) -> _AsyncLine:
         limits = httpx.Limits(max_connections=8, max_keepalive_connections=8)
         options = self._options()
-        way = httpx.AsyncHTTPTransport(options["verify"], limits=limits) if _carriers.direct() else None
+        way = httpx.AsyncHTTPTransport(options["verify"], limits=limits) if carriers.direct() else None
         client = httpx.AsyncClient(limits=limits, transport=way, **options)
         return client, way.handle_async_request if way else partial(client.send, stream=True)
 
@@ -133,7 +133,7 @@ class Transport:
             connect = self._timeouts.connect
             timeout = httpx.Timeout(self._patience(call), connect=connect, pool=connect)
             request = call.built[client] = client.build_request(
-                call.method, call.url, headers=_exchange.headers(call), content=call.body, timeout=timeout
+                call.method, call.url, headers=exchange.headers(call), content=call.body, timeout=timeout
             )
         return request
 
@@ -143,15 +143,15 @@ class Transport:
         built = False
         try:
             patience = self._patience(call) + self._timeouts.connect
-            with self._line(paid=paid) as line, _bodies.patient(patience) as trace:
+            with self._line(paid=paid) as line, bodies.patient(patience) as trace:
                 request = self._built(line.client, call)
                 request.extensions["trace"] = trace
                 built = True
                 answer = line.send(request)
                 answer.request = request
                 try:
-                    body = _bodies.whole(answer.iter_raw(), answer.headers, trace.until)
-                    return _exchange.reply(call, answer.status_code, answer.headers.items(), body)
+                    body = bodies.whole(answer.iter_raw(), answer.headers, trace.until)
+                    return exchange.reply(call, answer.status_code, answer.headers.items(), body)
                 finally:
                     answer.close()
         except _FAILURES as failure:
@@ -178,8 +178,8 @@ class Transport:
                 answer = await send(request)
                 answer.request = request
                 try:
-                    body = await _bodies.whole_async(answer.aiter_raw(), answer.headers, ELAPSED() + patience)
-                    return _exchange.reply(call, answer.status_code, answer.headers.items(), body)
+                    body = await bodies.whole_async(answer.aiter_raw(), answer.headers, ELAPSED() + patience)
+                    return exchange.reply(call, answer.status_code, answer.headers.items(), body)
                 finally:
                     await answer.aclose()
         except _FAILURES as failure:
@@ -192,7 +192,7 @@ class Transport:
         self._ready()
         loop = asyncio.get_running_loop()
         entry = self._loops.get(id(loop))
-        if (entry is None or entry.loop is not loop) and _carriers.of_looks() != "httpx":
+        if (entry is None or entry.loop is not loop) and carriers.of_looks() != "httpx":
             await asyncio.to_thread(_import_fast)  # a quarter of a second, which the loop has not got
             entry = self._loops.get(id(loop))
         if entry is None or entry.loop is not loop:
@@ -201,10 +201,10 @@ class Transport:
             try:
                 lines = [self._made_async() for _ in range(8)]
             except _MISCONFIGURED as problem:
-                raise _diagnosis.unusable(problem) from None
+                raise diagnosis.unusable(problem) from None
             assert self._context is not None
             fast = _fast_client(self._context)
-            keeper = _carriers.closing([*(client.aclose for client, _ in lines), *([fast.close] if fast else [])])
+            keeper = carriers.closing([*(client.aclose for client, _ in lines), *([fast.close] if fast else [])])
             entry = self._loops[id(loop)] = _OnLoop(loop, lines, [0] * 8, fast, keeper)
             await anext(keeper)
         return entry
@@ -213,22 +213,22 @@ class Transport:
         """Perform a `Stream` step."""
         problem: Exception
         if not step.private:
-            _addresses.check(step.url)
+            addresses.check(step.url)
         patience = self._timeouts.download
         timeout = httpx.Timeout(patience, connect=self._timeouts.connect)
         headers = {**step.headers, "accept-encoding": "identity"}
         try:
             with (
                 self._line(paid=False) as line,
-                _bodies.patient(patience, whole=False) as trace,
+                bodies.patient(patience, whole=False) as trace,
                 line.client.stream(
                     "GET", step.url, headers=headers, timeout=timeout, extensions={"trace": trace}
                 ) as got,
             ):
                 headers = {name.lower(): value for name, value in got.headers.items()}
                 if not step.private:
-                    _addresses.check_peer(step.url, got.extensions.get("network_stream"))
-                return _pouring.poured(step, got.status_code, headers, got.iter_raw(), patience, _BROKEN)
+                    addresses.check_peer(step.url, got.extensions.get("network_stream"))
+                return pouring.poured(step, got.status_code, headers, got.iter_raw(), patience, _BROKEN)
         except _FAILURES as failure:
             if isinstance(failure, OSError) and failure.errno in _DISK:
                 raise
@@ -266,19 +266,19 @@ class _OnLoop:
 
 
 def _import_fast() -> None:
-    from . import _fast  # noqa: F401
+    from ._transport import fast as _fast  # noqa: F401
 
 
 def _fast_client(context: ssl.SSLContext) -> FastClient | None:
-    if _carriers.of_looks() == "httpx":
+    if carriers.of_looks() == "httpx":
         return None
-    from ._fast import FastClient
+    from ._transport.fast import FastClient
 
     return FastClient(context)
 
 
 _FAILURES = (
-    *(httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, _bodies.TooMuch, UnicodeError, RuntimeError),
+    *(httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, bodies.TooMuch, UnicodeError, RuntimeError),
     OSError,  # a reset may surface when the socket is closed
 )
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOENT, errno.EFBIG)
@@ -294,16 +294,16 @@ _UNSENT = (
     httpx.UnsupportedProtocol,
 )
 
-_KINDS: dict[_diagnosis.Kind, tuple[type[Exception], ...]] = {
+_KINDS: dict[diagnosis.Kind, tuple[type[Exception], ...]] = {
     "unreachable": (httpx.ConnectError,),
     "connecting": (httpx.ConnectTimeout, httpx.PoolTimeout),
     "proxy": (httpx.ProxyError,),
     "silent": (httpx.TimeoutException, TimeoutError),
-    "too much": (_bodies.TooMuch,),
+    "too much": (bodies.TooMuch,),
 }
 
 
 def _translated(failure: Exception, url: str, built: bool) -> TransportError:
     kinds = (kind for kind, classes in _KINDS.items() if isinstance(failure, classes))
     sent = built and not isinstance(failure, _UNSENT)
-    return _diagnosis.error(next(kinds, "broken" if sent else "address"), failure, url, sent=sent)
+    return diagnosis.error(next(kinds, "broken" if sent else "address"), failure, url, sent=sent)

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from . import _acting, _clock, _flows, _looking, _outcomes, _routing
+from . import _clock
 from ._accounts import Account
 from ._connection import Connection
-from ._following import Agenda, Batch, Followed
-from ._looking import OnUpdate
-from ._submitting import Order
+from ._flows import acting, looking, routing, settling
+from ._flows import outcomes as _outcomes
+from ._flows.following import Agenda, Batch, Followed
+from ._flows.looking import OnUpdate
+from ._flows.submitting import Order
 from .errors import Ai302Error
 from .jobs import Job, Outcome, Status
 from .requests import Request
@@ -105,12 +107,12 @@ class Crowd:
         driver = self._connection.async_driver(account)
         try:
             if not job.status.followed:
-                job = await driver.run(_flows.settle(account, job, timeout=None, on_update=None))
+                job = await driver.run(settling.settle(account, job, timeout=None, on_update=None))
                 return await self._settled(account, job, outcome)
-            plan = await driver.run(_looking.schedule_of(account, job, watched=False))
+            plan = await driver.run(looking.schedule_of(account, job, watched=False))
             now = _clock.now()
-            operation = _looking.operation_of(account, job)
-            entry = Followed(account, operation, job, plan, _looking.patience(account, job), now)
+            operation = looking.operation_of(account, job)
+            entry = Followed(account, operation, job, plan, looking.patience(account, job), now)
         except Ai302Error as problem:
             return self.failed(replace(outcome, job=job), problem)
         self._followed[job.id] = entry, outcome
@@ -154,7 +156,7 @@ class Crowd:
         driver = self._connection.async_driver(account)
         jobs = [entry.job for entry in batch]
         try:
-            looks = await driver.run(_looking.look_together(account, jobs))
+            looks = await driver.run(looking.look_together(account, jobs))
             finished = self._agenda.take(batch, looks, _clock.now())
         except Ai302Error as problem:
             finished = batch
@@ -176,8 +178,8 @@ class Crowd:
 
     async def _settled(self, account: Account, job: Job, outcome: Outcome) -> None:
         try:
-            if job.status is Status.INPUT_REQUIRED and _acting.foreseen(job):
-                answered = await self._connection.async_driver(account).pay(lambda: _acting.answer(account, job))
+            if job.status is Status.INPUT_REQUIRED and acting.foreseen(job):
+                answered = await self._connection.async_driver(account).pay(lambda: acting.answer(account, job))
                 return await self.take_on(account, answered, outcome)
             await self._finish(account, job, outcome)
         except Ai302Error as problem:
@@ -193,12 +195,12 @@ class Crowd:
         driver = self._connection.async_driver(account)
         files: tuple[Path, ...] = ()
         error: Ai302Error | None = None
-        wanted = self._save_to or await driver.run(_flows.destination(job))
+        wanted = self._save_to or await driver.run(settling.destination(job))
         if wanted is not None:
             try:
                 async with self._slots:
                     saved, notices = await driver.run(
-                        _flows.save(job, self._save_to, roles=self._roles, sidecar=self._sidecar)
+                        settling.save(job, self._save_to, roles=self._roles, sidecar=self._sidecar)
                     )
                 files, job = tuple(saved), replace(job, warnings=(*job.warnings, *notices))
             except Ai302Error as problem:
@@ -251,8 +253,8 @@ async def run_wanted(connection: Connection, wanted: Iterable[Wanted], crowd: Cr
                 job = entry.job
             else:
                 members = connection.members(entry.request)
-                driver = connection.async_driver(_routing.leader(members))
-                job = await driver.pay(partial(_routing.submit, members, entry.request, order))
+                driver = connection.async_driver(routing.leader(members))
+                job = await driver.pay(partial(routing.submit, members, entry.request, order))
             owner = connection.owning(job)
         except Ai302Error as problem:
             return crowd.failed(replace(outcome, job=getattr(problem, "job", None) or entry.job), problem)

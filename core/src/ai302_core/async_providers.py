@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from . import _acting, _asking, _costs, _flows, _many, _outcomes, _reconciling, _routing, _several, downloads
+from . import _many, downloads
 from ._connection import Connection
-from ._looking import OnUpdate
-from ._submitting import Order
+from ._flows import acting, asking, costs, outcomes, reconciling, routing, settling, several
+from ._flows.looking import OnUpdate
+from ._flows.submitting import Order
 from .assets import Asset
 from .jobs import Cost, Job, Model, Outcome, Preview, Result, Status
 from .providers import Target, path_text
@@ -56,18 +57,18 @@ class AsyncProvider:
         order = Order(
             key=key, again=again, lenient=lenient, timeout=timeout, save_to=path_text(save_to), webhook=webhook
         )
-        driver = self._connection.async_driver(_routing.leader(members))
-        return await driver.pay(partial(_routing.submit, members, request, order))
+        driver = self._connection.async_driver(routing.leader(members))
+        return await driver.pay(partial(routing.submit, members, request, order))
 
     async def wait(self, job: Job, *, timeout: float | None = None, on_update: OnUpdate | None = None) -> Result:
         """See `Provider.wait`."""
         account = await to_thread(self._connection.owning, job)
         driver = self._connection.async_driver(account)
         while True:
-            job = await driver.run(_flows.settle(account, job, timeout=timeout, on_update=on_update))
-            if job.status is not Status.INPUT_REQUIRED or not _acting.foreseen(job):
-                return _outcomes.result(account, job)
-            job = await driver.pay(partial(_acting.answer, account, job))
+            job = await driver.run(settling.settle(account, job, timeout=timeout, on_update=on_update))
+            if job.status is not Status.INPUT_REQUIRED or not acting.foreseen(job):
+                return outcomes.result(account, job)
+            job = await driver.pay(partial(acting.answer, account, job))
 
     async def run(
         self,
@@ -89,8 +90,8 @@ class AsyncProvider:
         if save_to is None:
             return result
         driver = self._connection.async_driver(self._connection.owning(job))
-        files, notices = await driver.run(_flows.save(result.job, path_text(save_to)))
-        return _outcomes.saved(result, files, notices)
+        files, notices = await driver.run(settling.save(result.job, path_text(save_to)))
+        return outcomes.saved(result, files, notices)
 
     def run_many(
         self,
@@ -120,7 +121,7 @@ class AsyncProvider:
         """See `Provider.act`."""
         account = await to_thread(self._connection.owning, job)
         make = partial(
-            _acting.act, account, job, action, fields,
+            acting.act, account, job, action, fields,
             key=key, timeout=timeout, save_to=path_text(save_to), webhook=webhook,
         )  # fmt: skip
         return await self._connection.async_driver(account).pay(make)
@@ -138,7 +139,7 @@ class AsyncProvider:
         """See `Provider.act_all`."""
         account = await to_thread(self._connection.owning, job)
         make = partial(
-            _several.act_all,
+            several.act_all,
             account,
             job,
             action,
@@ -152,17 +153,17 @@ class AsyncProvider:
     async def ask(self, question: str, job: Job | None = None, *, timeout: float = 60.0) -> list[Any]:
         """See `Provider.ask`."""
         account = await to_thread(self._connection.of, job)
-        return await self._connection.async_driver(account).run(_asking.ask(account, question, job, timeout=timeout))
+        return await self._connection.async_driver(account).run(asking.ask(account, question, job, timeout=timeout))
 
     async def poll(self, job: Job) -> Job:
         """See `Provider.poll`."""
         account = await to_thread(self._connection.owning, job)
-        return await self._connection.async_driver(account).run(_flows.poll(account, job))
+        return await self._connection.async_driver(account).run(settling.poll(account, job))
 
     async def cancel(self, job: Job) -> Job:
         """See `Provider.cancel`."""
         account = await to_thread(self._connection.owning, job)
-        return await self._connection.async_driver(account).run(_flows.cancel(account, job))
+        return await self._connection.async_driver(account).run(settling.cancel(account, job))
 
     async def save(
         self,
@@ -173,12 +174,12 @@ class AsyncProvider:
         sidecar: bool = True,
     ) -> list[Path]:
         """See `Provider.save`."""
-        job, assets = _outcomes.subject(what)
+        job, assets = outcomes.subject(what)
         account = await to_thread(self._connection.of, job, assets[0].kind if assets else None)
         driver = self._connection.async_driver(account)
         if job is None:
             return await driver.run(downloads.save_assets(assets, path_text(to) or ".", account.base_url))
-        return (await driver.run(_flows.save(job, path_text(to), roles=roles, sidecar=sidecar)))[0]
+        return (await driver.run(settling.save(job, path_text(to), roles=roles, sidecar=sidecar)))[0]
 
     async def open(self, asset: Asset) -> BinaryIO:
         """See `Provider.open`."""
@@ -188,8 +189,8 @@ class AsyncProvider:
     async def dry_run(self, request: Request, *, lenient: bool = False, webhook: str | None = None) -> Preview:
         """See `Provider.dry_run`."""
         members = await to_thread(self._connection.members, request)
-        flow = _routing.preview(members, request, lenient=lenient, webhook=webhook)
-        return await self._connection.async_driver(_routing.leader(members)).run(flow)
+        flow = routing.preview(members, request, lenient=lenient, webhook=webhook)
+        return await self._connection.async_driver(routing.leader(members)).run(flow)
 
     async def models(self, task: str | None = None) -> tuple[Model, ...]:
         """See `Provider.models`."""
@@ -198,7 +199,7 @@ class AsyncProvider:
     async def cost(self, job: Job) -> Cost:
         """See `Provider.cost`."""
         account = await to_thread(self._connection.owning, job)
-        return (await self._connection.async_driver(account).run(_costs.known(account, job))).cost
+        return (await self._connection.async_driver(account).run(costs.known(account, job))).cost
 
     async def job(self, ref: str) -> Job:
         """See `Provider.job`."""
@@ -220,10 +221,10 @@ class AsyncProvider:
     ) -> Job:
         """See `Provider.reconcile`."""
         account = await to_thread(self._connection.owning, job)
-        make = partial(_reconciling.reconcile, account, job, remote_id=remote_id, resubmit=resubmit, abandon=abandon)
+        make = partial(reconciling.reconcile, account, job, remote_id=remote_id, resubmit=resubmit, abandon=abandon)
         return await self._connection.async_driver(account).pay(make)
 
     async def adopt(self, remote_id: str, operation: str | None = None) -> Job:
         """See `Provider.adopt`."""
         account = await to_thread(self._connection.offering, operation)
-        return await self._connection.async_driver(account).run(_flows.adopt(account, remote_id, operation))
+        return await self._connection.async_driver(account).run(settling.adopt(account, remote_id, operation))

@@ -9,23 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from . import (
-    _acting,
-    _asking,
-    _costs,
-    _flows,
-    _loopthread,
-    _many,
-    _outcomes,
-    _reconciling,
-    _routing,
-    _several,
-    downloads,
-)
+from . import _loopthread, _many, downloads
 from ._accounts import Account
 from ._connection import Connection
-from ._looking import OnUpdate
-from ._submitting import Order
+from ._flows import acting, asking, costs, outcomes, reconciling, routing, settling, several
+from ._flows.looking import OnUpdate
+from ._flows.submitting import Order
 from .assets import Asset
 from .jobs import Cost, Job, Model, Outcome, Preview, Result, Status
 from .requests import Request
@@ -91,7 +80,7 @@ class Provider:
         order = Order(
             key=key, again=again, lenient=lenient, timeout=timeout, save_to=path_text(save_to), webhook=webhook
         )
-        return self._connection.driver(_routing.leader(members)).pay(_routing.submit(members, request, order))
+        return self._connection.driver(routing.leader(members)).pay(routing.submit(members, request, order))
 
     def wait(self, job: Job, *, timeout: float | None = None, on_update: OnUpdate | None = None) -> Result:
         """Follow a job until it settles.
@@ -102,15 +91,15 @@ class Provider:
         Raises JobError; JobTimeout leaves the job alive. At once for INPUT_REQUIRED and UNCONFIRMED.
         """
         account = self._connection.owning(job)
-        return _outcomes.result(account, self._settled(account, job, timeout, on_update))
+        return outcomes.result(account, self._settled(account, job, timeout, on_update))
 
     def _settled(self, account: Account, job: Job, timeout: float | None, on_update: OnUpdate | None) -> Job:
         driver = self._connection.driver(account)
         while True:
-            job = driver.run(_flows.settle(account, job, timeout=timeout, on_update=on_update))
-            if job.status is not Status.INPUT_REQUIRED or not _acting.foreseen(job):
+            job = driver.run(settling.settle(account, job, timeout=timeout, on_update=on_update))
+            if job.status is not Status.INPUT_REQUIRED or not acting.foreseen(job):
                 return job
-            job = driver.pay(_acting.answer(account, job))
+            job = driver.pay(acting.answer(account, job))
 
     def run(
         self,
@@ -133,8 +122,8 @@ class Provider:
 
     def _with_files(self, result: Result, to: Target | None) -> Result:
         account = self._connection.owning(result.job)
-        files, notices = self._connection.driver(account).run(_flows.save(result.job, path_text(to)))
-        return _outcomes.saved(result, files, notices)
+        files, notices = self._connection.driver(account).run(settling.save(result.job, path_text(to)))
+        return outcomes.saved(result, files, notices)
 
     def run_many(
         self,
@@ -168,7 +157,7 @@ class Provider:
         Raises ParameterError for an action or field the job does not offer, else as `submit`.
         """
         account = self._connection.owning(job)
-        flow = _acting.act(
+        flow = acting.act(
             account, job, action, fields, key=key, timeout=timeout, save_to=path_text(save_to), webhook=webhook
         )
         return self._connection.driver(account).pay(flow)
@@ -190,7 +179,7 @@ class Provider:
         Raises as `submit`; when nobody knows what the press did, each of its rows is UNCONFIRMED.
         """
         account = self._connection.owning(job)
-        flow = _several.act_all(
+        flow = several.act_all(
             account, job, action, key=key, timeout=timeout, save_to=path_text(save_to), webhook=webhook
         )
         return self._connection.driver(account).pay(flow)
@@ -204,12 +193,12 @@ class Provider:
         Raises ParameterError, NotFoundError where the gateway does not answer it, ApiError, TransportError, ReplyError.
         """
         account = self._connection.of(job)
-        return self._connection.driver(account).run(_asking.ask(account, question, job, timeout=timeout))
+        return self._connection.driver(account).run(asking.ask(account, question, job, timeout=timeout))
 
     def poll(self, job: Job) -> Job:
         """Look once; free. Raises TransportError, ReplyError, ApiError; the job is not harmed."""
         account = self._connection.owning(job)
-        return self._connection.driver(account).run(_flows.poll(account, job))
+        return self._connection.driver(account).run(settling.poll(account, job))
 
     def cancel(self, job: Job) -> Job:
         """Ask the service to stop. The job returned says what became of it: CANCELED, or finished after all.
@@ -217,7 +206,7 @@ class Provider:
         Raises ParameterError when the gateway cannot cancel.
         """
         account = self._connection.owning(job)
-        return self._connection.driver(account).run(_flows.cancel(account, job))
+        return self._connection.driver(account).run(settling.cancel(account, job))
 
     def save(
         self,
@@ -231,12 +220,12 @@ class Provider:
 
         Raises DownloadError when a file cannot be had; the job is fine and paid.
         """
-        job, assets = _outcomes.subject(what)
+        job, assets = outcomes.subject(what)
         account = self._connection.of(job, assets[0].kind if assets else None)
         driver = self._connection.driver(account)
         if job is None:
             return driver.run(downloads.save_assets(assets, path_text(to) or ".", account.base_url))
-        return driver.run(_flows.save(job, path_text(to), roles=roles, sidecar=sidecar))[0]
+        return driver.run(settling.save(job, path_text(to), roles=roles, sidecar=sidecar))[0]
 
     def open(self, asset: Asset) -> BinaryIO:
         """The asset's content as a binary file, complete and checked before the first byte. Raises DownloadError."""
@@ -249,8 +238,8 @@ class Provider:
         Nothing is sent. Raises as `submit`.
         """
         members = self._connection.members(request)
-        flow = _routing.preview(members, request, lenient=lenient, webhook=webhook)
-        return self._connection.driver(_routing.leader(members)).run(flow)
+        flow = routing.preview(members, request, lenient=lenient, webhook=webhook)
+        return self._connection.driver(routing.leader(members)).run(flow)
 
     def models(self, task: str | None = None) -> tuple[Model, ...]:
         """What the families in use know of, of one task ("image", "video") or all; it guides and never gates."""
@@ -263,7 +252,7 @@ class Provider:
         Raises ConfigError, LedgerError.
         """
         account = self._connection.owning(job)
-        return self._connection.driver(account).run(_costs.known(account, job)).cost
+        return self._connection.driver(account).run(costs.known(account, job)).cost
 
     def job(self, ref: str) -> Job:
         """A job of the ledger by id, last letters, "last", key, task id or saved file. Raises ParameterError."""
@@ -290,7 +279,7 @@ class Provider:
         nothing can look it up, ParameterError when more than one is said or the job is not unconfirmed.
         """
         account = self._connection.owning(job)
-        flow = _reconciling.reconcile(account, job, remote_id=remote_id, resubmit=resubmit, abandon=abandon)
+        flow = reconciling.reconcile(account, job, remote_id=remote_id, resubmit=resubmit, abandon=abandon)
         return self._connection.driver(account).pay(flow)
 
     def adopt(self, remote_id: str, operation: str | None = None) -> Job:
@@ -299,4 +288,4 @@ class Provider:
         Where nobody is named, at the only one whose family has the operation.
         """
         account = self._connection.offering(operation)
-        return self._connection.driver(account).run(_flows.adopt(account, remote_id, operation))
+        return self._connection.driver(account).run(settling.adopt(account, remote_id, operation))

@@ -48,7 +48,7 @@ def _links_of_uploads(db: sqlite3.Connection) -> None:
 
 
 def _batches(db: sqlite3.Connection) -> None:
-    # What batches remember between their runs, see `_batches.Batch`; their jobs are found by their keys.
+    # What batches remember between their runs, see `_batch.batches.Batch`; their jobs are found by their keys.
     db.execute("CREATE TABLE batches (name TEXT PRIMARY KEY, document TEXT NOT NULL)")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ai302_core import _batches
+from ai302_core._batch import batches
 from ai302_core.errors import ParameterError
 from ai302_core.jobs import Job, Status
 
@@ -50,7 +50,7 @@ def found(options: Namespace, ledger: Ledger, *, status: Sequence[Status] | None
         text=options.text,
         limit=options.limit,
         provider=options.provider or "",
-        keys=_batches.prefix(options.batch) if options.batch else "",
+        keys=batches.prefix(options.batch) if options.batch else "",
     )
 
 
@@ -115,7 +115,7 @@ def table(jobs: Iterable[Job], ledger: Ledger) -> str:
         paid = job.cost.observed
         values = {
             **{name: getattr(job, name, None) for name in COLUMNS},
-            "batch": _batches.name_of(job.key),
+            "batch": batches.name_of(job.key),
             "prompt": excerpt(job),
             "cost": None if paid is None else paid.amount,
             "unit": None if paid is None else paid.unit,

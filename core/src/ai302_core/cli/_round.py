@@ -9,11 +9,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from ai302_core import _batches, _loopthread, _many, _outcomes
-from ai302_core._batches import Batch, Halt
+from ai302_core import _loopthread, _many
+from ai302_core._batch import batches
+from ai302_core._batch.batches import Batch, Halt
+from ai302_core._batch.tables import Row
+from ai302_core._flows import outcomes as _outcomes
+from ai302_core._flows.submitting import Order
 from ai302_core._many import Wanted
-from ai302_core._submitting import Order
-from ai302_core._tables import Row
 from ai302_core.errors import Ai302Error, ParameterError
 from ai302_core.jobs import Job, Outcome, Status
 
@@ -116,7 +118,7 @@ class Round:
             if key in finished:
                 continue
             job = self.jobs.get(key)
-            again = self.session.options.again == "failed" and job is not None and job.status in _batches.DEAD
+            again = self.session.options.again == "failed" and job is not None and job.status in batches.DEAD
             fresh = job is None or again
             if fresh and (self.halt.reason is not None or self.left < 1):
                 self.skipped += 1
@@ -160,7 +162,7 @@ class Round:
 
 
 def _bought(session: Session, name: str) -> int:
-    return len(session.connection.ledger.jobs(keys=_batches.prefix(name)))
+    return len(session.connection.ledger.jobs(keys=batches.prefix(name)))
 
 
 def _rows_of(number: int) -> str:

@@ -8,9 +8,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ai302_core import _batches
+from ai302_core._batch import batches
+from ai302_core._batch.tables import Row, Table
 from ai302_core._files import naming
-from ai302_core._tables import Row, Table
 from ai302_core.errors import Ai302Error, ParameterError
 from ai302_core.requests import Request
 
@@ -52,7 +52,7 @@ def reading(
 ) -> Reading:
     """What each column is for. Raises ParameterError for one that is for nothing, and was not in the run `before`."""
     template = options.prompt
-    words, placed = _batches.names_in(template), _batches.names_in(out)
+    words, placed = batches.names_in(template), batches.names_in(out)
     columns = tuple(name for name in table.columns if name not in options.ignore)
     for name in options.ignore:
         if name not in table.columns:
@@ -78,7 +78,7 @@ def reading(
             "The prompt is given twice: by the column prompt and by --prompt. Nothing was sent.",
             hint='Use the column in the template, --prompt "... {prompt}", or --ignore prompt',
         )
-    _batches.fill(template or "", {}, columns)
+    batches.fill(template or "", {}, columns)
     naming.fill(out, dict.fromkeys(columns, ""))
     used = tuple(name for name in columns if name in fields or name in words or name in placed)
     return Reading(cls, columns, fields, used, template, out, _requests.given(cls, options), folder)
@@ -107,7 +107,7 @@ def request(how: Reading, row: Row) -> Request:
         if column in row.cells:
             values[field] = _located(how, field, _requests.cell(how.cls, field, row.cells[column]))
     if how.template is not None:
-        values["prompt"] = _batches.fill(how.template, row.cells, how.columns)
+        values["prompt"] = batches.fill(how.template, row.cells, how.columns)
     if "prompt" in _requests.names_of(how.cls) and not str(values.get("prompt", "")).strip():
         raise ParameterError("There is no prompt. Nothing was sent.", field="prompt")
     made = how.cls(**values)

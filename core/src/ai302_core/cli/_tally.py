@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ai302_core import _batches
+from ai302_core._batch import batches
 
 from . import _verdict
 
@@ -58,7 +58,7 @@ class Tally:
         """One row's outcome."""
         self.codes[code] += 1
         self.files += len(outcome.files)
-        self.unsettled += not _batches.settled(outcome.job, outcome.error)
+        self.unsettled += not batches.settled(outcome.job, outcome.error)
         self.sandbox = self.sandbox or (outcome.job is not None and outcome.job.sandbox)
 
     def worth_telling(self) -> bool:

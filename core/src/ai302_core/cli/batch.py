@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ai302_core import _batches, _tables
-from ai302_core._batches import Batch
+from ai302_core._batch import batches, tables
+from ai302_core._batch.batches import Batch
 from ai302_core.errors import ConfigError, ParameterError
 from ai302_core.jobs import Job
 
@@ -81,25 +81,25 @@ def _batch(session: Session) -> int:
             hint="Leave `ledger` at its default.",
         )
     named = options.name is not None
-    name = _batches.checked(options.name if named else file.stem)
+    name = batches.checked(options.name if named else file.stem)
     known = ledger.batch(name)
     kept = None if known is None else Batch.from_json(known)
     _remembered(options, kept)
     if options.provider is not None and options.provider != session.connection.name:
         session.connect(options.provider)
     session.choose(options.op)
-    table = _tables.read(_content(file), name=file.name, encoding=options.encoding)
+    table = tables.read(_content(file), name=file.name, encoding=options.encoding)
     out = _options.absolute(options.out if options.out is not None else name.replace("{", "{{").replace("}", "}}"))
     how = _rows.reading(options, session.connection, table, file.parent, out, kept.identity if kept else ())
-    jobs = _newest(session.connection.ledger.jobs(keys=_batches.prefix(name)))
+    jobs = _newest(session.connection.ledger.jobs(keys=batches.prefix(name)))
     wanted = _wanted(options, name, file, how)
-    batch = _batches.advance(kept, wanted, table.columns, jobs.values(), again_all=options.again == "all")
-    if _gone(session, [job for job in jobs.values() if _batches.round_of(job) == batch.round]):
+    batch = batches.advance(kept, wanted, table.columns, jobs.values(), again_all=options.again == "all")
+    if _gone(session, [job for job in jobs.values() if batches.round_of(job) == batch.round]):
         session.output.say(
             "note: the sandbox this batch was begun in has ended; it begins anew. Nothing is paid there."
         )
         batch = replace(batch, round=batch.round + 1)
-    rows = dict(zip(_batches.keys(batch, [row.cells for row in table.rows]), table.rows, strict=True))
+    rows = dict(zip(batches.keys(batch, [row.cells for row in table.rows]), table.rows, strict=True))
     if kept is not None and kept.file != batch.file:
         _other_file(session, kept, named, bool(jobs and not jobs.keys() & rows.keys()))
     work = Round(session, batch, how, rows, jobs)

@@ -9,7 +9,7 @@ from datetime import UTC
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from ai302_core import _batches
+from ai302_core._batch import batches
 from ai302_core.jobs import Job, Status
 from ai302_core.money import Cost, Money
 
@@ -30,7 +30,7 @@ IN_VAIN = 5
 
 
 def _batch(job: Job) -> str:
-    return _batches.name_of(job.key) or "(no batch)"
+    return batches.name_of(job.key) or "(no batch)"
 
 
 _GROUPS: Mapping[str, Callable[[Job], str]] = {

@@ -13,8 +13,11 @@ from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from ai302_core import _carriers, _clock, _costs, _reading, registry
+from ai302_core import _clock, registry
+from ai302_core._flows import costs
 from ai302_core._steps import Call, Reply
+from ai302_core._transport import carriers
+from ai302_core._wire import reading
 from ai302_core.errors import Ai302Error, ConfigError, PluginError
 from ai302_core.jobs import Status
 
@@ -124,7 +127,7 @@ def _usual(session: Session) -> list[str]:
 
 def _here() -> Finding:
     lines = [f"ai302-core {VERSION}, Python {platform.python_version()}, {platform.system()}"]
-    looks = _carriers.of_looks()
+    looks = carriers.of_looks()
     lines.append(f"Many jobs are looked at by {looks}{'' if looks != 'httpx' else ' (extra [fast]: aiohttp)'}.")
     if os.environ.get("GEN302_SANDBOX"):
         lines.append("GEN302_SANDBOX is set: every provider is the sandbox, nothing costs money.")
@@ -237,13 +240,13 @@ def _clock_told(reply: Reply, now: datetime) -> str:
 
 def _balance(session: Session, account: Account, data: dict[str, Any]) -> str:
     """What is left, where the key may see it; a free look at the account's own address."""
-    left, why = session.connection.driver(account).run(_costs.balance(account))
+    left, why = session.connection.driver(account).run(costs.balance(account))
     data["balance"] = None if left is None else left.to_json()
     return f"balance {left}" if left is not None else f"balance unknown: {why}"
 
 
 def _page(reply: Reply) -> str:
-    cause = _reading.likely_cause(reply)
+    cause = reading.likely_cause(reply)
     if "web page" not in cause:
         return ""
     if reply.status < 400:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ai302_core import _acting, _flows, _outcomes
+from ai302_core._flows import acting, outcomes, settling
 from ai302_core.errors import Ai302Error, ParameterError
 from ai302_core.jobs import Job, Preview, Result
 from ai302_core.ledger import named
@@ -143,7 +143,7 @@ def _act(session: Session) -> int:
     out = _options.absolute(options.out or ".")
     keep = out if not options.no_wait or options.out is not None else None
     terms = {"key": options.key, "save_to": keep, "webhook": options.webhook}
-    if options.action != "continue" and (action := _acting.chosen(parent, options.action)).jobs > 1:
+    if options.action != "continue" and (action := acting.chosen(parent, options.action)).jobs > 1:
         if fields:
             raise ParameterError(f"{action.name} takes no {next(iter(fields))}. Nothing was sent.")
         return _act_all(session, parent, terms)
@@ -205,7 +205,7 @@ def _answers(session: Session, job: Job) -> dict[str, Any]:
     settings = _requests.pairs(options.set, "--set FIELD=VALUE")
     fields: dict[str, Any] = {}
     if settings:
-        operation = session.connection.owning(job).operation(_acting.chosen(job, options.action).operation)
+        operation = session.connection.owning(job).operation(acting.chosen(job, options.action).operation)
         if operation is not None:
             fields = _requests.typed(operation.request, settings)
     for name in ("prompt", "mask"):
@@ -246,14 +246,14 @@ def _kept(session: Session, watch: Watching) -> Any:
 def saved(session: Session, result: Result, out: str | None) -> Result:
     """The result with its files on disk; None: where the intent said. Raises DownloadError."""
     options = session.options
-    flow = _flows.save(
+    flow = settling.save(
         result.job,
         out,
         roles=getattr(options, "only", None),
         sidecar=not getattr(options, "no_sidecar", False),
     )
     files, notices = session.driver(result.job).run(flow)
-    return _outcomes.saved(result, files, notices)
+    return outcomes.saved(result, files, notices)
 
 
 def told(session: Session, result: Result) -> int:

@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from ai302_core import _looking, _paths, _planning, _reading, _receipts
+from ai302_core import _paths
 from ai302_core._accounts import Account
+from ai302_core._flows import looking, planning, receipts
 from ai302_core._steps import Reply
+from ai302_core._wire import reading
 from ai302_core.assets import Asset
 from ai302_core.family import Operation
 from ai302_core.jobs import Job, Status
@@ -41,7 +43,7 @@ class ReplyTests(Terms):
         with Stand(self.described()) as stand:
             account = stand.account(sample.gateway)
         for document in _other_words(operation, polls[-1]):
-            job = _looking.read(account, operation, _open_job(sample), document, 200, _NOW)
+            job = looking.read(account, operation, _open_job(sample), document, 200, _NOW)
             open_end = any("*" in word or "?" in word for row in operation.states for word in row.succeeded)
             assert not job.status.settled or (job.status is Status.SUCCEEDED and open_end), (
                 f"{sample.name}: the unknown status word {WORD!r} makes the job {job.status}; a shell pattern in "
@@ -55,7 +57,7 @@ class ReplyTests(Terms):
         with overheard(), Stand(self.described()) as stand:
             account = stand.account(sample.gateway)
             request = request_of(sample)
-            made = _planning.plan(account, request)
+            made = planning.plan(account, request)
             paid = sample.paid(self.described())
             for position, exchange in enumerate(sample.exchanges):
                 if isinstance(exchange.reply, bytes) or (paid and position < paid[0]):
@@ -64,7 +66,7 @@ class ReplyTests(Terms):
                     try:
                         if position in paid:
                             reply = Reply(exchange.status, {}, json.dumps(document).encode())
-                            _receipts.decide(account, made, _open_job(sample), reply, _NOW)
+                            receipts.decide(account, made, _open_job(sample), reply, _NOW)
                         else:
                             _read(account, operation, _open_job(sample), document)
                     except Exception as problem:
@@ -83,7 +85,7 @@ def _open_job(sample: Sample) -> Job:
 
 
 def _read(account: Account, operation: Operation, job: Job, document: Any) -> None:
-    seen = _looking.read(account, operation, job, document, 200, _NOW)
+    seen = looking.read(account, operation, job, document, 200, _NOW)
     if seen.status is not Status.SUCCEEDED or operation.finish is None:
         return
     flow = operation.finish(seen, document)
@@ -106,7 +108,7 @@ def _other_words(operation: Operation, document: Any) -> Iterator[Any]:
             if isinstance(value, (str, int)) and not isinstance(value, bool):
                 other = _with(document, path, WORD)
                 found = _paths.first_scalar(other, (row.at,))
-                if found == WORD and _reading.state(other, 200, [row])[1] == WORD:
+                if found == WORD and reading.state(other, 200, [row])[1] == WORD:
                     yield other
 
 

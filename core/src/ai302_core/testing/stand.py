@@ -16,10 +16,12 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ai302_core import _acting, _clock, _drivers, _flows, _http, _reading, _sqlite, _submitting
+from ai302_core import _clock, _drivers, _http, _sqlite
 from ai302_core._accounts import Account, Timeouts
+from ai302_core._flows import acting, settling, submitting
+from ai302_core._flows.submitting import Order
 from ai302_core._steps import Flow, Now, Reply, Sleep, Step
-from ai302_core._submitting import Order
+from ai302_core._wire import reading
 from ai302_core.errors import Ai302Error, JobUnconfirmed
 from ai302_core.family import Family
 from ai302_core.jobs import Job, Preview, Status
@@ -161,22 +163,22 @@ class Stand:
         if sample.request is None:
             remote_id = sample.remote_id(self.family)
             assert remote_id is not None, f"the sample {sample.name} looks at no task of {sample.operation}"
-            return self.driver.run(_flows.adopt(account, remote_id, sample.operation))
-        return self.driver.run(_submitting.submit(account, request_of(sample), Order(key=key or sample.name)))
+            return self.driver.run(settling.adopt(account, remote_id, sample.operation))
+        return self.driver.run(submitting.submit(account, request_of(sample), Order(key=key or sample.name)))
 
     def preview(self, sample: Sample, request: Request) -> Preview:
         """What a submit of that request would send. Raises as a Provider does; nothing is sent."""
-        return self.driver.run(_submitting.preview(self.account(sample.gateway), request))
+        return self.driver.run(submitting.preview(self.account(sample.gateway), request))
 
     def follow(self, sample: Sample, job: Job) -> Job:
         """Follow it to its end, answering a window as the sample does."""
         account = self.account(sample.gateway)
-        job = self.driver.run(_flows.settle(account, job, timeout=None, on_update=None))
+        job = self.driver.run(settling.settle(account, job, timeout=None, on_update=None))
         if job.status is Status.INPUT_REQUIRED and sample.answer is not None:
-            job = job if job.actions else self.driver.run(_acting.window(account, job))
-            flow = _submitting.answer_window(account, job, sample.answer, 60.0)
+            job = job if job.actions else self.driver.run(acting.window(account, job))
+            flow = submitting.answer_window(account, job, sample.answer, 60.0)
             job = self.driver.run(flow)
-            job = self.driver.run(_flows.settle(account, job, timeout=None, on_update=None))
+            job = self.driver.run(settling.settle(account, job, timeout=None, on_update=None))
         return job
 
     def kind(self, sample: Sample) -> str:
@@ -185,7 +187,7 @@ class Stand:
         operation = account.operation(sample.operation)
         last = sample.exchanges[-1]
         envelopes = (*account.gateway.refused, *(operation.refused if operation else ()))
-        said = _reading.refusal(Reply(last.status, {}, last.content()), envelopes, _clock.now())
+        said = reading.refusal(Reply(last.status, {}, last.content()), envelopes, _clock.now())
         return said.kind if said else ""
 
 

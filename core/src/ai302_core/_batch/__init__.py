@@ -1,0 +1,1 @@
+"""Many requests of one file: its rows, and what the ledger keeps of the whole."""

@@ -1,0 +1,133 @@
+"""Who is looked at when, many jobs at once: one heap of due jobs, no task and no generator a job. No I/O."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from ai302_core._accounts import Account
+from ai302_core._policies import Schedule
+from ai302_core.errors import Ai302Error
+from ai302_core.family import Operation
+from ai302_core.jobs import Job
+
+from . import looking
+from .looking import Look, Watch
+
+
+@dataclass
+class Followed:
+    """One job on the agenda, and what must be remembered of it between looks.
+
+    place   which of its places on the agenda counts; 0: none, it is being looked at
+    called  somebody says that there is something to see, so the next look is due at once
+    """
+
+    account: Account
+    operation: Operation
+    job: Job
+    schedule: Schedule
+    limit: float
+    since: datetime
+    watch: Watch = field(default_factory=Watch)
+    error: Ai302Error | None = None
+    place: int = 0
+    called: bool = False
+
+    @property
+    def over(self) -> bool:
+        """Whether following it further tells nothing new."""
+        return self.error is not None or not self.job.status.followed
+
+
+Batch = list[Followed]
+
+
+class Agenda:
+    """Jobs by the moment they are due."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[datetime, int, Followed]] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def add(self, entry: Followed, now: datetime) -> None:
+        """Plan the next look at a job."""
+        self._count += 1
+        last = max(now, entry.since + timedelta(seconds=entry.limit))
+        due = min(last, now + timedelta(seconds=entry.watch.wait(entry.schedule, entry.job, now)))
+        if entry.called and not entry.watch.failures:
+            due = now
+        entry.place, entry.called = self._count, False
+        heapq.heappush(self._heap, (due, self._count, entry))
+
+    def call(self, entry: Followed, now: datetime) -> None:
+        """Let a job be looked at now, or once more when the look under way is back."""
+        if entry.place and entry.watch.failures:  # a service in trouble is left alone for as long as it needs
+            return
+        entry.called = True
+        if entry.place:
+            self.add(entry, now)
+
+    def wait(self, now: datetime) -> float | None:
+        """Seconds until somebody is due; None when nobody is left."""
+        return max(0.0, (self._heap[0][0] - now).total_seconds()) if self._heap else None
+
+    def due(self, now: datetime, most: int) -> Iterator[Batch]:
+        """At most `most` looks that are due: one job each, or a batch filled with what is due within a tenth."""
+        while self._heap and most > 0 and self._heap[0][0] <= now:
+            _, place, first = heapq.heappop(self._heap)
+            if place != first.place:
+                continue
+            batch = [first]
+            size = _size(first)
+            soon = now + timedelta(seconds=first.schedule.interval / 10)
+            aside: list[tuple[datetime, int, Followed]] = []
+            while self._heap and len(batch) < size and self._heap[0][0] <= soon and len(aside) < size:
+                item = heapq.heappop(self._heap)
+                if item[1] != item[2].place:
+                    continue
+                if _together(first, item[2]):
+                    batch.append(item[2])
+                else:
+                    aside.append(item)
+            for item in aside:
+                heapq.heappush(self._heap, item)
+            for entry in batch:
+                entry.place = 0
+            most -= 1
+            yield batch
+
+    def take(self, batch: Batch, looks: list[Look], now: datetime) -> Batch:
+        """Note what was seen; those that are over come back, the others are planned again."""
+        finished: Batch = []
+        for entry, seen in zip(batch, looks, strict=True):
+            entry.job = seen.job
+            try:
+                entry.watch.take(seen, now)
+            except Ai302Error as problem:
+                entry.error = problem
+            if not entry.over and (now - entry.since).total_seconds() >= entry.limit:
+                entry.error = looking.overdue(entry.job, entry.limit)
+            if entry.over:
+                finished.append(entry)
+            else:
+                self.add(entry, now)
+        return finished
+
+
+def _size(entry: Followed) -> int:
+    many = entry.operation.many
+    return many.size if many is not None and "many" not in entry.account.gateway.lacks else 1
+
+
+def _together(one: Followed, other: Followed) -> bool:
+    return (
+        one.account is other.account
+        and one.operation.many == other.operation.many
+        and dict(one.job.route) == dict(other.job.route)
+    )

@@ -1,0 +1,120 @@
+"""What became of a submit whose answer never came: looked up where a service can, else settled by its caller."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ai302_core import _paths
+from ai302_core._accounts import Account
+from ai302_core._steps import Flow, Now, Record
+from ai302_core.errors import Ai302Error, JobUnconfirmed, KeyConflict, NotFoundError, ParameterError
+from ai302_core.jobs import Job, Notice, Status
+
+from . import acting, asking, looking, submitting
+from .submitting import Order
+
+
+def reconcile(
+    account: Account,
+    job: Job,
+    *,
+    remote_id: str | None = None,
+    resubmit: bool = False,
+    abandon: bool = False,
+    timeout: float = 60.0,
+) -> Flow[Job]:
+    """Settle an UNCONFIRMED job by what its caller found out, or by what the service's own list says.
+
+    remote_id  it was accepted as this task
+    resubmit   it was not accepted: buy it again, unless the service's list has it after all
+    abandon    it is given up, whatever it cost
+
+    Raises ParameterError for a job that is not unconfirmed, JobUnconfirmed when nothing was said and it was not found.
+    """
+    if (remote_id is not None) + resubmit + abandon > 1:
+        raise ParameterError("Say one of remote_id, resubmit and abandon. Nothing was sent.")
+    job = yield from looking.current(job)
+    if job.status is not Status.UNCONFIRMED:
+        raise ParameterError(f"{job.id} is {job.status}, not unconfirmed: there is nothing to reconcile.")
+    if remote_id is not None:
+        return (yield from _became(account, job, remote_id))
+    if not abandon:
+        found, why = yield from _sought(account, job, timeout)
+        if found is not None:
+            return found
+        if not resubmit:
+            raise JobUnconfirmed(
+                f"{job.id} stays unconfirmed: {why} It may have been accepted and billed.",
+                job=job,
+                hint=f"gen302 jobs reconcile {job.id} --found TASK-ID, --resubmit or --abandon",
+            )
+    if resubmit and (job.request is None or acting.action_request(job.request) is not None):
+        raise ParameterError(
+            f"{job.id} is a press of an action; give it up, then press the action again, under another key "
+            "if you named one. Nothing was sent.",
+            hint=f"gen302 jobs reconcile {job.id} --abandon",
+        )
+    if not (yield from Record(lambda ledger: ledger.reopen(job.id, Status.UNCONFIRMED))):
+        raise KeyConflict(f"{job.id} is being settled elsewhere. Nothing was sent.", job_id=job.id)
+    now = yield from Now()
+    given_up = replace(job, status=Status.ABANDONED, message="Given up by its caller.", finished_at=now)
+    yield from Record(lambda ledger: ledger.write(given_up))
+    if not resubmit or job.request is None:
+        return given_up
+    save_to = yield from Record(lambda ledger: ledger.destination(job.id))
+    order = Order(key=job.key, again=job.key is not None, timeout=timeout, save_to=save_to)
+    return (yield from submitting.submit(account, job.request, order))
+
+
+def _became(account: Account, job: Job, remote_id: str, *notices: Notice) -> Flow[Job]:
+    """The job as that task, looked at once. Raises what tells that it is none."""
+    if looking.operation_of(account, job).poll is None:
+        raise ParameterError(
+            f"{job.operation} of {account.family.name} answers at once and makes no task that could be found.",
+            hint=f"gen302 jobs reconcile {job.id} --resubmit or --abandon",
+        )
+    warnings = (*job.warnings, *notices)
+    found = replace(job, remote_id=remote_id, status=Status.QUEUED, message="", billed="yes", warnings=warnings)
+    (seen,) = yield from looking.look(account, [found])
+    if seen.trouble is not None and (seen.trouble.missing or seen.trouble.fatal):
+        raise seen.trouble.error
+    return (yield from Record(lambda ledger: ledger.write(seen.job)))
+
+
+def _sought(account: Account, job: Job, timeout: float) -> Flow[tuple[Job | None, str]]:
+    """The job as the task that carries its id, or why there is none; free.
+
+    Raises what the list cannot be read for: ApiError, TransportError, ReplyError.
+    """
+    name = f"{account.name} ({account.gateway.name})"
+    if job.remote_id is not None:  # the answer to a window: its task tells whether it was heard
+        (seen,) = yield from looking.look(account, [job])
+        if seen.trouble is not None:
+            raise seen.trouble.error
+        heard = seen.job.status is not Status.UNCONFIRMED
+        return (seen.job if heard else None), f"task {job.remote_id} still waits for the answer that was sent."
+    lookup = looking.operation_of(account, job).lookup
+    nowhere = f"nothing at {name} can look a lost submit up; its own records of calls and costs may tell."
+    if lookup is None or lookup.question in account.gateway.lacks:
+        return None, nowhere
+    if job.request is not None and lookup.body in job.request.extra:
+        return None, f"it was sent with a {lookup.body!r} of your own, by which it cannot be told from others."
+    try:
+        tasks = yield from asking.ask(account, lookup.question, timeout=timeout)
+    except NotFoundError:
+        return None, nowhere
+    except Ai302Error as problem:
+        problem.billed = "unknown"
+        raise
+    ids = [
+        task
+        for document in tasks
+        if _paths.first_scalar(document, (lookup.echo,)) == job.id
+        and (task := _paths.first_scalar(document, (lookup.id,))) is not None
+    ]
+    if not ids:
+        # Lists are cut: one of them ends after a hundred tasks (wire/midjourney.md 2.18, 2026-11-21).
+        return None, f"none of the {len(tasks)} tasks that {name} lists carries its id. Older ones may not be listed."
+    others = ", ".join(ids[1:])
+    twice = Notice(code="made_twice", message=f"The service made more tasks of this one submit: {others}.")
+    return (yield from _became(account, job, ids[0], *([twice] if others else []))), ""

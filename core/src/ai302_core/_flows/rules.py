@@ -1,0 +1,77 @@
+"""What a family's rules say of a request: it obeys, it is refused before money moves, or it goes with a warning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from ai302_core.errors import ParameterError
+from ai302_core.family import Rule
+from ai302_core.jobs import Notice
+from ai302_core.requests import Request
+
+
+def obeying(
+    family: str,
+    request: Request,
+    said: Mapping[str, Any],
+    rules: Mapping[str, Rule],
+    lenient: bool,
+    warnings: list[Notice],
+) -> Request:
+    """The request as it may go out; what is worth knowing is added to `warnings`. Raises ParameterError."""
+    written = {**said, **request.written()}
+    for name, rule in rules.items():
+        if rule.notice and name in written:
+            warnings.append(Notice(code="notice", message=f"{family}: {rule.notice}", field=name))
+        problem = _broken(rule, written.get(name), name in written)
+        if not problem:
+            continue
+        text = f"{family}: {name} {problem}"
+        if not lenient or rule.required:
+            raise ParameterError(f"{text} Nothing was sent.", field=name)
+        warnings.append(Notice(code="parameter", message=text, field=name))
+        if not rule.taken and name in request.written():
+            request = _without(request, name)
+    return request
+
+
+def _without(request: Request, name: str) -> Request:
+    empty: Any = next(item.default for item in fields(request) if item.name == name)
+    return replace(request, **{name: empty})
+
+
+def _broken(rule: Rule, value: Any, is_set: bool) -> str:
+    if not is_set or value is None or value == "" or value == ():
+        return f"must be given. {rule.instead or ''}".strip() if rule.required else ""
+    instead = f" {rule.instead}" if rule.instead else ""
+    if not rule.taken:
+        return f"is not taken.{instead}"
+    if rule.allowed and plain(value) not in {plain(entry) for entry in rule.allowed}:
+        return f"takes {', '.join(map(_size_or_text, rule.allowed))}, not {shown(value)}.{instead}"
+    number = len(value) if isinstance(value, (str, tuple)) else value
+    unit = " characters" if isinstance(value, str) else ""
+    if rule.least is not None and number < rule.least:
+        return f"takes at least {rule.least:g}{unit}, not {number}.{instead}"
+    if rule.most is not None and number > rule.most:
+        return f"takes at most {rule.most:g}{unit}, not {number}.{instead}"
+    return ""
+
+
+def plain(value: Any) -> str:
+    """A value as it is compared: numbers as text, sizes as "1024x1536", without case."""
+    return _size_or_text(value).strip().casefold()
+
+
+def shown(value: Any) -> str:
+    """A value as messages show it: never the content of a picture."""
+    if isinstance(value, bytes):
+        return f"<{len(value)} bytes>"
+    return _size_or_text(value) if isinstance(value, tuple) else repr(value)
+
+
+def _size_or_text(value: Any) -> str:
+    pixels = isinstance(value, tuple) and len(value) == 2 and all(type(side) is int for side in value)
+    whole = isinstance(value, float) and value.is_integer()
+    return f"{value[0]}x{value[1]}" if pixels else str(int(value) if whole else value)

@@ -1,0 +1,176 @@
+"""What callers do with a job they hold: settle, cancel, look, adopt, save; free."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from ai302_core import _policies, downloads
+from ai302_core._accounts import Account
+from ai302_core._steps import Call, Flow, NewId, Now, Record, Reply, Send, Sleep
+from ai302_core._wire import calls, reading
+from ai302_core.errors import Ai302Error, ApiError, ParameterError, TransportError
+from ai302_core.jobs import Job, Notice, Status
+
+from . import looking, planning
+from .looking import OnUpdate
+
+_CANCEL_PATIENCE = 30.0
+"""Seconds in which a service in trouble is asked again to stop."""
+
+
+def settle(account: Account, job: Job, *, timeout: float | None, on_update: OnUpdate | None) -> Flow[Job]:
+    """Follow a job until nothing more happens to it without its caller. A free flow."""
+    job = yield from looking.current(job)
+    start = yield from Now()
+    limit = looking.patience(account, job) if timeout is None else timeout
+    while job.status is Status.SUBMITTING:
+        now = yield from Now()
+        if (now - start).total_seconds() >= limit:
+            raise looking.overdue(job, limit)
+        yield from Sleep(0.2, _policies.SPREAD)
+        job = yield from looking.current(job)
+    if job.status is Status.UNCONFIRMED and job.remote_id is not None:
+        (seen,) = yield from looking.look(account, [job])
+        job = seen.job
+    return (yield from looking.follow(account, job, timeout=timeout, on_update=on_update))
+
+
+def cancel(account: Account, job: Job) -> Flow[Job]:
+    """Ask the service to stop, then look. CANCELED only when the service says so; a finished job stays finished.
+
+    Raises ParameterError when the gateway cannot cancel, TransportError or ApiError when it could not be asked.
+    """
+    job = yield from looking.current(job)
+    if job.status.settled:
+        return job
+    operation = looking.operation_of(account, job)
+    if operation.cancel is None or "cancel" in account.gateway.lacks or job.remote_id is None:
+        raise ParameterError(
+            f"Gateway {account.gateway.name} cannot cancel {job.operation}; {job.id} goes on and may be billed.",
+            billed=job.billed,
+            hint=f"gen302 wait {job.id}",
+        )
+    call = calls.call(account, operation.cancel, job.route, purpose="poll", job_id=job.remote_id)
+    asked = Notice(code="cancel_asked", message="The service was asked to stop.")
+    before = job
+    if asked not in job.warnings:
+        # Before it is asked: an answer may be lost, and a canceled task be called failed.
+        job = yield from Record(lambda ledger: ledger.write(replace(before, warnings=(*before.warnings, asked))))
+    try:
+        yield from _asked_to_stop(account, job, call)
+    except ApiError:
+        yield from Record(lambda ledger: ledger.write(before))
+        raise
+    for attempt in range(1, 6):
+        (seen,) = yield from looking.look(account, [job])
+        job = seen.job
+        if job.status.settled:
+            return job
+        yield from Sleep(_policies.backoff(attempt, first=0.5, ceiling=2.0), _policies.SPREAD)
+    return (yield from Record(lambda ledger: ledger.write(job)))
+
+
+def _asked_to_stop(account: Account, job: Job, call: Call) -> Flow[None]:
+    """Ask until the service has heard it; asking again is free. Raises what it says, or its trouble after a while."""
+    start = yield from Now()
+    for attempt in itertools.count(1):
+        reply: Reply | None = None
+        error: Ai302Error
+        after: float | None = None
+        try:
+            reply = yield from Send(call)
+        except TransportError as problem:
+            error = problem
+        now = yield from Now()
+        if reply is not None:
+            after = reading.retry_after(reply, now)
+            said = reading.refusal(reply, account.gateway.refused, now)
+            weather = reply.status >= 500 or reply.status in (408, 425, 429)
+            page = reply.status < 300 and reply.document is None and reply.body.strip() not in (b"", b"null")
+            if reply.status < 300 and said is None and not page:
+                return
+            text = f"{account.name} did not take the cancel (HTTP {reply.status}). {reading.likely_cause(reply)}"
+            error = said.error(account.name) if said else ApiError(text, status_code=reply.status)
+            if not (weather or page):
+                error.billed = job.billed
+                raise error
+        wait = _policies.backoff(attempt, after)
+        if (now - start).total_seconds() + wait > _CANCEL_PATIENCE:
+            error.billed = job.billed
+            error.hint = f"gen302 cancel {job.id} asks again; until then it goes on and may be billed."
+            raise error
+        yield from Sleep(wait, _policies.SPREAD)
+
+
+def poll(account: Account, job: Job) -> Flow[Job]:
+    """Look once. Raises TransportError, ReplyError, ApiError; NotFoundError only past the grace period."""
+    job = yield from looking.current(job)
+    if job.remote_id is None or (job.status.settled and job.status is not Status.SUCCEEDED):
+        return job
+    if job.status is Status.SUCCEEDED and job.assets:
+        return job
+    (seen,) = yield from looking.look(account, [job])
+    if seen.trouble is not None:
+        now = yield from Now()
+        young = (now - job.created_at).total_seconds() < _policies.GRACE
+        if not (seen.trouble.missing and young):
+            raise seen.trouble.error
+    return seen.job
+
+
+def adopt(account: Account, remote_id: str, operation_name: str | None) -> Flow[Job]:
+    """Take up a task another tool started. Raises NotFoundError when the service does not know it; costs nothing."""
+    for known in (yield from Record(lambda ledger: ledger.find(remote_id))):
+        if known.remote_id == remote_id and known.provider == account.name:
+            return known
+    operation = _adopting(account, operation_name)
+    now = yield from Now()
+    route = planning.default_route(account, operation)
+    job = Job(
+        id=(yield from NewId()), provider=account.name, family=account.family.name, operation=operation.name,
+        gateway=account.gateway.name, base_url=account.base_url, route=route, remote_id=remote_id,
+        status=Status.QUEUED, billed="unknown", sandbox=account.sandbox, created_at=now, submitted_at=now,
+    )  # fmt: skip
+    (seen,) = yield from looking.look(account, [job])
+    if seen.trouble is not None:
+        seen.trouble.error.billed = "no"
+        raise seen.trouble.error
+    return (yield from Record(lambda ledger: ledger.write(seen.job)))
+
+
+def _adopting(account: Account, name: str | None) -> Any:
+    if name is None:
+        every = account.family.operations
+        return next((entry for entry in every if entry.poll is not None), every[0])
+    operation = account.operation(name)
+    if operation is None:
+        names = [entry.name for entry in account.family.operations]
+        near = get_close_matches(name, names, 1)
+        raise ParameterError(
+            f"{account.family.name} has no operation {name!r}{f'; did you mean {near[0]!r}?' if near else ''}. "
+            f"It has: {', '.join(names)}.",
+            field="operation",
+        )
+    return operation
+
+
+def save(
+    job: Job, to: str | None, *, roles: Sequence[str] | None = None, sidecar: bool = True
+) -> Flow[tuple[list[Path], tuple[Notice, ...]]]:
+    """Put a succeeded job's files on disk, where `to` or its intent says. Again is free."""
+    remembered = yield from Record(lambda ledger: ledger.destination(job.id))
+    target = to if to is not None else remembered or "."
+    if to is not None and to != remembered:
+        yield from Record(lambda ledger: ledger.set_destination(job.id, target))
+    files, notices = yield from downloads.save(job, job.assets, target, roles=roles, sidecar=sidecar)
+    return list(files), tuple(notices)
+
+
+def destination(job: Job) -> Flow[str | None]:
+    """Where the job's intent wants its files, or None."""
+    return (yield from Record(lambda ledger: ledger.destination(job.id)))

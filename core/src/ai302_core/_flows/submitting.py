@@ -1,0 +1,302 @@
+"""The paid flow: intent, one paid call, receipt. The only place that decides whether a submit is sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from ai302_core import _policies
+from ai302_core._accounts import Account
+from ai302_core._files import media as _media
+from ai302_core._files import naming
+from ai302_core._steps import Call, Flow, Load, NewId, Now, Paid, Picture, Receipt, Record, Reply, Sleep
+from ai302_core.errors import Ai302Error, ConfigError, KeyConflict, ParameterError, RateLimitError, TransportError
+from ai302_core.family import Operation
+from ai302_core.jobs import Job, Notice, Preview, Status
+from ai302_core.ledger import Claim, Intent
+from ai302_core.requests import Request
+
+from . import additions, errands, giving, planning, receipts, uploading
+from .planning import Plan
+
+OVER = frozenset({Status.FAILED, Status.CANCELED, Status.ABANDONED})
+_WAITS_FOR_OWNER = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """How an intention is to be bought.
+
+    key      the caller's name for it; `implied` when the library gave it, then a dead attempt is followed by a new one
+    timeout  seconds to wait for a busy gateway; `place_timeout` for a place within our own limits, if longer
+    webhook  the address the service is to call, `{job_id}` in it filled
+    parent, operation  of a press: whose action it is, and what it starts
+    notices  what was learned on the way here; the job says it
+    """
+
+    key: str | None = None
+    implied: bool = False
+    again: bool = False
+    lenient: bool = False
+    timeout: float = 60.0
+    place_timeout: float | None = None
+    save_to: str | None = None
+    webhook: str | None = None
+    parent: Job | None = None
+    operation: Operation | None = None
+    notices: tuple[Notice, ...] = ()
+
+
+Pictures = Mapping[tuple[str, int], Picture]
+
+
+def pictures(request: Request) -> Flow[Pictures]:
+    """Read what the caller gave, by field and position in it."""
+    loaded: dict[tuple[str, int], Picture] = {}
+    for place, media in request.media():
+        loaded[place] = yield from Load(media, place[0])
+        giving.check(place[0], loaded[place])
+    return loaded
+
+
+def remembered(request: Request, loaded: Pictures) -> Request:
+    """The request as a job keeps it: files by their hash, never their content."""
+    return request.with_media({place: _media.ref(loaded[place], media) for place, media in request.media()})
+
+
+class _Masked:
+    """In the place of a key where nothing is sent."""
+
+    source = ""
+
+    def reveal(self) -> str:
+        return "***"
+
+
+def preview(
+    account: Account, request: Request, *, lenient: bool = False, parent: Job | None = None, webhook: str | None = None
+) -> Flow[Preview]:
+    """The exact request a submit would send, its key masked. Sends nothing, records nothing."""
+    account = replace(account, key=_Masked())
+    made = planning.plan(account, request, lenient=lenient, parent=parent)
+    additions.check_webhook(account, made.operation, webhook)
+    loaded = yield from pictures(made.request)
+    made = additions.added(account, made, webhook, "JOB-ID")
+    planning.build(account, made, loaded)
+    links, uploads = yield from uploading.foreseen(account, made, loaded)
+    call, warnings = planning.build(account, made, loaded, links)
+    return planning.masked(call, warnings, uploads)
+
+
+def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
+    """Buy one intention, once.
+
+    Raises ParameterError, ConfigError, KeyConflict, BudgetExceeded, ApiError, TransportError(sent=False) when nothing
+    was created, JobUnconfirmed when nobody knows.
+    """
+    if order.key is not None and not order.implied and (yield from Record(lambda ledger: ledger.url)) == "off":
+        raise ConfigError(
+            "A key needs a ledger to be remembered in, and it is off. Nothing was sent.",
+            hint="Leave `ledger` at its default, or drop the key.",
+        )
+    made = planning.plan(account, request, lenient=order.lenient, parent=order.parent, operation=order.operation)
+    additions.check_webhook(account, made.operation, order.webhook)
+    if order.save_to is not None:
+        order = replace(order, save_to=naming.fill(order.save_to, {}))
+    loaded = yield from pictures(made.request)
+    stored = remembered(request, loaded)
+    digest = planning.digest(stored, order.parent.id if order.parent else None)
+    order = yield from _known(order, digest)
+    if order.key is not None and not order.again:
+        held = yield from holder(account, order, digest)
+        if held is not None:
+            return held
+    if made.operation.prepare:
+        flow = planning.guarded(account, "prepare", made.operation.prepare, made.request)
+        made = replace(made, request=(yield from errands.run(account, "prepare", flow)))
+    job = yield from new_job(account, made, stored, order)
+    made = additions.added(account, made, order.webhook, job.id)
+    call, warnings = yield from uploading.ready(account, made, loaded, order.timeout)
+    job = replace(job, warnings=(*order.notices, *warnings))
+    limits = replace(account.limits, stale_after=account.timeouts.wait or made.operation.timeout)
+    intent = Intent(job=job, digest=digest, again=order.again, save_to=order.save_to, limits=limits)
+    while True:
+        claim = yield from claimed(account, intent, order.place_timeout or order.timeout)
+        if claim.fresh:
+            return (yield from bought(account, made, claim.job or job, call, order.timeout))
+        if not claim.owned and claim.job is not None:
+            return claim.job
+        held = yield from holder(account, order, digest)
+        if held is not None:
+            return held
+
+
+def _known(order: Order, digest: str) -> Flow[Order]:
+    """An implied key whose attempt is dead asks for a new attempt by itself."""
+    if not order.implied or order.key is None:
+        return order
+    key = order.key
+    claim = yield from Record(lambda ledger: ledger.find_key(key, digest))
+    dead = claim is not None and claim.job is not None and claim.job.status in OVER
+    return replace(order, again=dead)
+
+
+def holder(account: Account, order: Order, digest: str) -> Flow[Job | None]:
+    """The job that holds the key, once its owner has its receipt; None when the key is free.
+
+    Raises KeyConflict when that takes longer than a submit can take.
+    """
+    key = order.key or ""
+    start = yield from Now()
+    while True:
+        claim = yield from Record(lambda ledger: ledger.find_key(key, digest))
+        if claim is None:
+            return None
+        if not claim.owned:
+            return claim.job
+        now = yield from Now()
+        if (now - start).total_seconds() > order.timeout + max(account.timeouts.submit, 200.0):
+            job_id = claim.job.id if claim.job else ""
+            raise KeyConflict(
+                f"The job {job_id} under the key {key!r} is still being sent elsewhere. Nothing was sent.",
+                job_id=job_id,
+            )
+        yield from Sleep(_WAITS_FOR_OWNER, _policies.SPREAD)
+
+
+def new_job(account: Account, made: Plan, stored: Request, order: Order) -> Flow[Job]:
+    """The row an intention begins as."""
+    now = yield from Now()
+    return Job(
+        id=(yield from NewId()),
+        key=order.key,
+        provider=account.name,
+        family=account.family.name,
+        operation=made.operation.name,
+        gateway=account.gateway.name,
+        base_url=account.base_url,
+        route=made.route,
+        request=stored,
+        parent=order.parent.id if order.parent else None,
+        sandbox=account.sandbox,
+        status=Status.SUBMITTING,
+        billed="no",
+        created_at=now,
+    )
+
+
+def claimed(account: Account, intent: Intent, timeout: float) -> Flow[Claim]:
+    """Record the intent, waiting while the account's `concurrent` jobs are all busy."""
+    start = yield from Now()
+    while True:
+        now = yield from Now()
+        intent = replace(intent, job=replace(intent.job, created_at=now))
+        claim = yield from _recorded(intent)
+        if not claim.waiting:
+            return claim
+        if (now - start).total_seconds() >= timeout:
+            raise RateLimitError(
+                f"{account.name} is at its own limit of open jobs or jobs a minute. Nothing was sent.",
+                status_code=0,
+                hint=f"Try again later, or raise [providers.{account.name}] limits in gen302.toml.",
+            )
+        yield from Sleep(1.0, _policies.SPREAD)
+
+
+def _recorded(intent: Intent) -> Flow[Claim]:
+    return (yield from Record(lambda ledger: ledger.claim(intent)))
+
+
+def bought(account: Account, made: Plan, job: Job, call: Call, timeout: float, rest: Sequence[Job] = ()) -> Flow[Job]:
+    """Send the paid call; send it again only when it provably created nothing.
+
+    rest  the rows of the other jobs that this one call starts
+    """
+    start = yield from Now()
+    attempt = 0
+    asked: float | None = None
+
+    def receipt(answer: Reply | TransportError, now: datetime) -> Receipt:
+        try:
+            return receipts.shared(receipts.decide(account, made, job, answer, now), rest, now)
+        except Exception as problem:  # noqa: BLE001 - an answer we stumble over may still have been a yes
+            body = answer if isinstance(answer, Reply) else None
+            lost = receipts.unclear(job, f"reading it failed: {type(problem).__name__}.", now, body)
+            return receipts.shared(lost, rest, now)
+
+    wait = 0.0
+    while True:
+        attempt += 1
+        try:
+            yield from Sleep(wait, _policies.SPREAD if asked is None else 0.0)
+        except GeneratorExit:
+            raise
+        except BaseException:
+            # Stopped before it was sent, for the first or another time: nothing was created.
+            yield from _take_back(job, "Interrupted before it was sent.", None)
+            raise
+        try:
+            got = yield from Paid(call, receipt)
+        except GeneratorExit:
+            raise
+        except BaseException:
+            # A second Ctrl-C, or worse, in the middle of it: nobody knows what the service did.
+            yield from _torn(job)
+            raise
+        if got.job is not None:
+            if got.error is not None:
+                raise got.error  # a caller who waits for its job writes what the ledger could not
+            return got.job if got.trouble is None else _unwritten(got.job, got.trouble)
+        asked = got.after
+        wait = _policies.backoff(attempt, asked)
+        now = yield from Now()
+        if got.error is None or (now - start).total_seconds() + wait > timeout:
+            yield from _take_back(job, str(got.error), now)
+            raise got.error or TransportError("The submit created nothing.", sent=False)
+
+
+def _torn(job: Job) -> Flow[None]:
+    """Nobody knows what became of the call, unless its receipt was written before it was torn."""
+    now = yield from Now()
+    lost = receipts.unclear(job, "the program was stopped while it waited.", now).job
+    stands = yield from Record(lambda ledger: ledger.job(job.id))
+    if lost is not None and stands is not None and stands.status is Status.SUBMITTING:
+        yield from Record(lambda ledger: ledger.write(lost))
+
+
+def _take_back(job: Job, why: str, now: datetime | None) -> Flow[None]:
+    before = receipts.before(job, why, now)
+    yield from Record(lambda ledger: ledger.write(before))
+
+
+def _unwritten(job: Job, trouble: Ai302Error) -> Job:
+    text = (
+        f"The job was accepted and is paid, but the ledger could not record it: {trouble.message} "
+        f"Its task id is {job.remote_id}; keep it, `gen302 jobs adopt {job.remote_id}` takes it up again."
+    )
+    return replace(job, warnings=(*job.warnings, Notice(code="ledger", message=text)))
+
+
+def answer_window(
+    account: Account, job: Job, values: Mapping[str, object], timeout: float, webhook: str | None = None
+) -> Flow[Job]:
+    """Send the answer an INPUT_REQUIRED job waits for: a second paid call on the same row.
+
+    Raises ParameterError when the job takes no answer, KeyConflict when another process is answering.
+    """
+    action = next((entry for entry in job.actions if entry.name == "continue"), None)
+    operation = account.operation(action.operation) if action else None
+    if action is None or operation is None or job.remote_id is None:
+        raise ParameterError(f"{job.id} takes no answer. Nothing was sent.")
+    known = {name: value for name, value in values.items() if value is not None}
+    request = planning.press(operation, "continue", job.remote_id, action, known)
+    made = planning.plan(account, request, parent=job, operation=operation)
+    additions.check_webhook(account, operation, webhook)
+    loaded = yield from pictures(made.request)
+    made = additions.added(account, made, webhook, job.id)
+    call, _ = yield from uploading.ready(account, made, loaded, timeout)
+    if not (yield from Record(lambda ledger: ledger.reopen(job.id, Status.INPUT_REQUIRED))):
+        raise KeyConflict(f"{job.id} is being answered elsewhere. Nothing was sent.", job_id=job.id)
+    taken = replace(job, status=Status.SUBMITTING)
+    return (yield from bought(account, made, taken, call, timeout))

@@ -1,0 +1,126 @@
+"""How much of an answer is read, and for how long: bounded in bytes and seconds, headers and packing included."""
+
+from __future__ import annotations
+
+import math
+import threading
+import zlib
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from ai302_core._clock import ELAPSED
+
+MAX_BODY = 64 * 2**20
+"""Bytes an API answer may have, unpacked; files are streamed and have their own limit."""
+
+ACCEPTED = "gzip, deflate"
+"""What an answer may be packed with, once. Packed twice, a few thousand bytes fill any memory."""
+
+
+class TooMuch(Exception):
+    """The answer is too large, too slow, or packed in a way nobody asked for."""
+
+
+class Patience(threading.local):
+    """How long the answer that this thread waits for may take, from the moment it is waited for.
+
+    What httpx calls a read timeout begins anew with every byte: a drop at a time, headers alone may take for ever.
+    Called by httpcore's `trace` extension with all that happens to a call.
+    """
+
+    until = math.inf
+    seconds = math.inf
+    whole = True
+
+    def __call__(self, event: str, info: dict[str, Any]) -> None:
+        name = event.partition(".")[2]
+        if name in ("connect_tcp.complete", "start_tls.complete"):
+            self._watch(info["return_value"])
+        elif name == "receive_response_headers.started":  # how long the request itself took does not count
+            self.until = ELAPSED() + self.seconds
+        elif name == "receive_response_headers.complete" and not self.whole:
+            self.until = math.inf
+
+    def _watch(self, stream: Any) -> None:
+        read = stream.read
+
+        def within(size: int, timeout: float | None = None) -> Any:
+            left = self.until - ELAPSED()
+            if left <= 0:
+                raise TooMuch(_DRIPS)
+            return read(size, min(left, math.inf if timeout is None else timeout))
+
+        stream.read = within
+
+
+_DRIPS = "the answer drips in too slowly"
+_patience = Patience()
+
+
+@contextmanager
+def patient(seconds: float, *, whole: bool = True) -> Iterator[Patience]:
+    """The `trace` of one call of this thread, whose answer may take so many seconds; not `whole`: its headers may."""
+    _patience.seconds, _patience.whole = seconds, whole
+    try:
+        yield _patience
+    finally:
+        _patience.until = math.inf
+
+
+class _Body:
+    """A body as it comes in."""
+
+    def __init__(self, headers: Mapping[str, str], deadline: float) -> None:
+        packing = headers.get("content-encoding", "").strip().lower()
+        packed = packing in ("gzip", "x-gzip", "deflate")
+        if not packed and packing not in ("", "identity"):
+            raise TooMuch(f"the answer is packed as {packing[:40]!r}, which was not asked for")
+        self._unpacking = zlib.decompressobj(32 + zlib.MAX_WBITS) if packed else None
+        self._deadline = deadline
+        self.content = bytearray()
+
+    def take(self, piece: bytes) -> None:
+        if ELAPSED() > self._deadline:
+            raise TooMuch(_DRIPS)
+        if self._unpacking is not None:
+            try:
+                piece = self._unpacking.decompress(piece, MAX_BODY + 1 - len(self.content))
+            except zlib.error:
+                raise TooMuch("the answer cannot be unpacked") from None
+        self.content += piece
+        if len(self.content) > MAX_BODY:
+            raise TooMuch(f"the answer is larger than {MAX_BODY // 2**20} MiB")
+
+
+def whole(pieces: Iterator[bytes], headers: Mapping[str, str], deadline: float) -> bytes:
+    """All pieces, unpacked. Raises TooMuch beyond MAX_BODY bytes or the deadline (by ELAPSED)."""
+    body = _Body(headers, deadline)
+    for piece in pieces:
+        body.take(piece)
+    return bytes(body.content)
+
+
+async def whole_async(pieces: AsyncIterator[bytes], headers: Mapping[str, str], deadline: float) -> bytes:
+    """The same, awaited."""
+    body = _Body(headers, deadline)
+    async for piece in pieces:
+        body.take(piece)
+    return bytes(body.content)
+
+
+class Pace:
+    """Whether a file comes in fast enough: so many bytes in so many seconds, again and again."""
+
+    LEAST = 2**16
+
+    def __init__(self, seconds: float) -> None:
+        self._size, self._seconds = 0, seconds
+        self._until = ELAPSED() + seconds
+
+    def slow(self, size: int) -> bool:
+        """Told the size so far."""
+        now = ELAPSED()
+        if size - self._size >= self.LEAST:
+            self._size, self._until = size, now + self._seconds
+        return now > self._until
