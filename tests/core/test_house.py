@@ -230,6 +230,11 @@ def test_nobody_else_sleeps_or_reads_a_clock() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_the_map_for_contributors_shows_every_room() -> None:
+    shown = re.findall(r"`(\w+)(?:/|\.py)`", (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("## Tests")[0])
+    assert sorted(shown) == sorted([*ROOMS, "_flows"])  # that one is spoken of once more
+
+
 def test_decisions_do_no_io() -> None:
     wrong = [
         f"{where(module)} imports {origin}"
