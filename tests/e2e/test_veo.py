@@ -68,6 +68,25 @@ def test_no_balance_is_no_job(open_shop: Callable[..., Shop]) -> None:
     assert shop.sandbox.paid == 0
 
 
+def test_the_unified_door_takes_forms_and_older_names(shop: Shop) -> None:
+    """(wire/302ai.md 4.1) For other clients: pictures as files, names without case and with older endings."""
+    import httpx
+
+    with httpx.Client(base_url=shop.sandbox.url, headers={"Authorization": f"Bearer {shop.sandbox.key}"}) as client:
+        said: dict[str, Any] = {
+            "model": (None, "google-veo3.1-i2v"),
+            "prompt": (None, "it sails"),
+            "image": ("a.png", b"\x89PNG\r\n\x1a\n"),
+        }
+        task = client.post("/302/v2/video/create", files=said).json()["task_id"]
+        assert client.get(f"/302/v2/video/fetch/{task}").json()["mode"] == "i2v"
+        for name in ("google-veo3-t2v", "Google_Veo3_Fast_I2V"):
+            assert client.post("/302/v2/video/create", json={"model": name, "prompt": "a boat"}).status_code == 200
+        del said["image"]
+        assert client.post("/302/v2/video/create", files=said).status_code == 400
+    assert shop.sandbox.paid_by == {("veo", "unified"): 3}
+
+
 def test_the_command_makes_a_clip(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     Path("gen302.toml").write_text('[providers.clips]\nfamily = "veo"\npoll = { initial = 0.1 }\n', "utf-8")
     assert main(["run", "a paper boat", "-p", "clips", "-o", "shots", "--json"]) == 0

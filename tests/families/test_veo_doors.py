@@ -68,6 +68,8 @@ def job_of(request: Request, answer: Any, status: int = 200) -> tuple[planning.P
         ({"first_frame": LINK}, "/302/v2/video/create", "google-veo3.1-i2v"),
         ({"references": [LINK]}, "/302/v2/video/create", "google-veo3.1-r2v"),
         ({"model": "Google_Veo3.1_T2V", "duration": 8.0}, "/302/v2/video/create", "Google_Veo3.1_T2V"),
+        ({"model": "google_veo3_fast_i2v", "first_frame": LINK}, "/302/v2/video/create", "google_veo3_fast_i2v"),
+        ({"model": "google-veo3.1-pro-t2v", "aspect_ratio": "9:16"}, "/302/v2/video/create", "google-veo3.1-pro-t2v"),
         ({"model": "veo3-pro"}, "/302/submit/veo3-pro", None),
         ({"model": "veo3.1-pro"}, "/302/submit/veo3-v2", "veo3.1-pro"),
         ({"model": "veo3-v2/veo3-pro"}, "/302/submit/veo3-v2", "veo3-pro"),
@@ -91,6 +93,7 @@ def test_a_default_of_the_configuration_chooses_too() -> None:
     [
         ("veo4", "/302/v2/video/create"),
         ("google-veo4-t2v", "/302/v2/video/create"),
+        ("VEO3-PRO", "/302/v2/video/create"),  # doors of their own go by exact names, and so do their rules
         ("veo3.1-ultra", "/302/submit/veo3-v2"),
         ("veo3-v2/veo5", "/302/submit/veo3-v2"),
         ("google/veo4/text-to-video", "/ws/api/v3/google/veo4/text-to-video"),
@@ -110,8 +113,15 @@ def test_an_unknown_model_is_sent_with_a_warning(model: str, path: str) -> None:
         ({"seed": 3}, "seed", "google/veo3"),
         ({"last_frame": LINK, "first_frame": LINK}, "last_frame", "No Veo model"),
         ({"first_frame": LINK, "references": [LINK]}, "first_frame", "google-veo3.1-i2v"),
-        ({"video": "https://clips.example/a.mp4"}, "video", "cannot express"),
-        ({"model": "veo3-fast", "first_frame": LINK}, "first_frame", "veo3-pro-frames"),
+        ({"video": "https://clips.example/a.mp4"}, "video", "No Veo model"),
+        ({"model": "veo2", "video": "https://clips.example/a.mp4"}, "video", "No Veo model"),
+        ({"model": "google-veo4", "video": "https://clips.example/a.mp4"}, "video", "extra={'video'"),
+        ({"model": "veo3-fast", "first_frame": LINK}, "first_frame", "veo3-fast-frames"),
+        ({"references": [LINK], "aspect_ratio": "9:16"}, "aspect_ratio", "take one: google-veo3.1-t2v"),
+        ({"prompt": ""}, "prompt", "Say in words"),
+        ({"prompt": " \n", "model": "google-veo4"}, "prompt", "Say in words"),
+        # Older names of the unified door are the models they are tolerated for, and obey the same rules.
+        ({"model": "google_veo3_t2v", "aspect_ratio": "4:3"}, "aspect_ratio", "1:1, 16:9, 9:16"),
         ({"model": "veo3-fast-frames"}, "first_frame", "must be given"),
         ({"model": "google-veo3.1-i2v"}, "first_frame", "must be given"),
         ({"model": "google-veo3.1-r2v"}, "references", "must be given"),
@@ -122,7 +132,7 @@ def test_an_unknown_model_is_sent_with_a_warning(model: str, path: str) -> None:
 )
 def test_what_a_model_does_not_take_is_refused_before_paying(fields: dict[str, Any], field: str, says: str) -> None:
     with pytest.raises(ParameterError, match="Nothing was sent") as refused:
-        sent(VideoRequest("a boat", **fields))
+        sent(VideoRequest(**{"prompt": "a boat", **fields}))
     assert refused.value.field == field
     assert says in str(refused.value)
 

@@ -43,7 +43,8 @@ def _without(request: Request, name: str) -> Request:
 
 
 def _broken(rule: Rule, value: Any, is_set: bool) -> str:
-    if not is_set or value is None or value == "" or value == ():
+    blank = rule.required and isinstance(value, str) and not value.strip()
+    if not is_set or blank or value is None or value == "" or value == ():
         return f"must be given. {rule.instead or ''}".strip() if rule.required else ""
     instead = f" {rule.instead}" if rule.instead else ""
     if not rule.taken:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -76,6 +77,16 @@ class Incoming:
         mark = b"\r\n--" + boundary[1].encode()
         pieces = (b"\r\n" + self.body).split(mark)[1:-1]
         return tuple(_part(piece.removeprefix(b"\r\n")) for piece in pieces)
+
+    def members(self) -> dict[str, Any]:
+        """The members of a form: texts, files as data: links, several parts of one name as a list; {} for no form."""
+        found: dict[str, Any] = {}
+        for part in self.form():
+            content = base64.b64encode(part.content).decode() if part.file_name is not None else ""
+            value = part.text if part.file_name is None else f"data:{part.media_type};base64,{content}"
+            held = found.get(part.name)
+            found[part.name] = value if held is None else [*(held if isinstance(held, list) else [held]), value]
+        return found
 
     def fault_is(self, kind: str) -> Fault | None:
         """The fault, if one of this kind is to happen here."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -69,16 +68,15 @@ def _opened(world: World, incoming: Incoming, door: str) -> tuple[Body, Entry | 
 
 
 def _form(incoming: Incoming) -> dict[str, Any]:
-    """The members of a form: numbers are texts there, and pictures may be files. {} for any other body."""
-    body: dict[str, Any] = {}
-    for part in incoming.form():
-        value: Any = int(part.text) if part.name in ("width", "height", "n") and part.text.isdigit() else part.text
-        if part.file_name is not None:
-            value = f"data:{part.media_type};base64,{base64.b64encode(part.content).decode()}"
-        # How several pictures are named in a form is documented nowhere (wire/302ai.md 3.3): parts of one name.
-        held = body.get(part.name)
-        body[part.name] = value if held is None else [*(held if isinstance(held, list) else [held]), value]
-    return body
+    """The members of a form: numbers are texts there, and pictures may be files. {} for any other body.
+
+    How several pictures are named in one is documented nowhere (wire/302ai.md 3.3): parts of one name.
+    """
+    numbers = ("width", "height", "n")
+    return {
+        name: int(value) if name in numbers and isinstance(value, str) and value.isdigit() else value
+        for name, value in incoming.members().items()
+    }
 
 
 def _invalid(door: str, why: str) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -67,8 +68,9 @@ class Door:
         elif "model" in self.needs:
             asked = str(body.get("model"))
             if self.kind == "unified" and asked not in self.models:
-                # (4.1) Case, and - for _, do not matter; the exact name goes first.
+                # (4.1) Case, - for _, and the endings of older names do not matter; the exact name goes first.
                 asked = asked.lower().replace("_", "-")
+                asked = asked if asked in self.models else re.sub(r"-[tiv]2v$", "", asked)
         else:
             asked = next(iter(self.models))
         return asked if asked in self.models else None
@@ -146,7 +148,8 @@ def _submit(door: Door) -> Handler:
     def submit(world: World, incoming: Incoming) -> Answer:
         if refused := kept_out_302ai(world, incoming):
             return refused
-        body = incoming.json()
+        # (4.1) The unified door takes a form as well, its pictures as files.
+        body = (incoming.members() if door.inline else {}) or incoming.json()
         if not isinstance(body, dict) or not _filled(body.get(door.prompt)):
             return refusal_302ai(400, -10011)
         model = door.model(incoming, body)

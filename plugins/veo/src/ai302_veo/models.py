@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from ai302_core.errors import ParameterError
@@ -80,15 +82,11 @@ MODELS: Mapping[str, Facts] = {
 }
 _OPTIONAL = (
     "negative_prompt", "aspect_ratio", "resolution", "duration", "seed", "audio", "first_frame", "last_frame",
-    "references", "enhance_prompt",
+    "references", "video", "enhance_prompt",
 )  # fmt: skip
-_LESS = "google-veo3.1-t2v, -i2v and -r2v take more than any other model."
-_INSTEAD = {
-    "first_frame": "Models that take one: google-veo3.1-i2v, veo3-pro-frames, veo3.1.",
-    "last_frame": "No Veo model at 302.AI is known to take one.",
-    "references": "google-veo3.1-r2v takes them, without a first frame.",
-    "seed": "Only the models google/veo3… take one.",
-}
+_PROMPT = Rule(required=True, instead="Say in words what to make.")
+# The unified door has a member for it (4.1), though no model of Veo there is known to read one.
+_VIDEO = Rule(taken=False, instead="No Veo model at 302.AI is known to take one; extra={'video': …} goes untouched.")
 
 
 def chosen(request: Any) -> str:
@@ -105,10 +103,13 @@ def chosen(request: Any) -> str:
 
 def facts(model: str) -> Facts | None:
     """What is known of a model; None for one that is not."""
-    if model.startswith(("veo3.1", "veo3_1")):
-        model = f"veo3-v2/{model}"
-    # (4.1) The unified door reads names without case, and - and _ as the same.
-    return MODELS.get(model) or (MODELS.get(model.lower().replace("_", "-")) if "/" not in model else None)
+    if model in MODELS or model.startswith("veo3.1"):
+        return MODELS.get(model) or MODELS.get(f"veo3-v2/{model}")
+    # (4.1) The unified door reads names without case, - and _ as the same, and takes the endings of older names. An
+    # exact name goes first: google-veo3.1-t2v is another model than google-veo3.1.
+    plain = model.lower().replace("_", "-")
+    short = re.sub(r"-[tiv]2v$", "", plain)
+    return next((MODELS[name] for name in (plain, short) if name.startswith("google-") and name in MODELS), None)
 
 
 def rules(request: Any) -> Mapping[str, Rule]:
@@ -122,29 +123,44 @@ def rules(request: Any) -> Mapping[str, Rule]:
         )
     known = facts(model)
     if known is None:
-        return {"model": Rule(notice=f"{model!r} is not known here; it is sent as it is, its fields unchecked.")}
-    found = {}
-    for name in _OPTIONAL:
-        found[name] = _rule(known, model, name)
+        notice = f"{model!r} is not known here; it is sent as it is, its fields unchecked."
+        return {"prompt": _PROMPT, "model": Rule(notice=notice), "video": _VIDEO}
+    found = {"prompt": _PROMPT} | {name: _rule(known, model, name) for name in _OPTIONAL}
     if "references" in known.more:
         found["references"] = Rule(required=True, instead=f"{model} makes clips of reference pictures.")
     return found
 
 
+def _takes(known: Facts, name: str) -> bool:
+    """Whether a model takes a field."""
+    listed: Mapping[str, object] = {
+        "aspect_ratio": known.ratios, "duration": known.seconds, "resolution": known.resolutions,
+        "first_frame": known.frame,
+    }  # fmt: skip
+    return bool(listed[name]) if name in listed else name in known.more
+
+
+def _other_way(model: str, name: str) -> str:
+    """Who takes a field that this model does not take: the models of the nearest names."""
+    taking = [entry for entry, known in MODELS.items() if _takes(known, name)]
+    if not taking:
+        return f"{model} has no such member. No Veo model at 302.AI is known to take one."
+    near = ", ".join(get_close_matches(model, taking, 3, 0.0))
+    return f"{model} has no such member. Models that take one: {near}."
+
+
 def _rule(known: Facts, model: str, name: str) -> Rule:
+    if name == "video":
+        return _VIDEO
+    if not _takes(known, name):
+        return Rule(taken=False, instead=_other_way(model, name))
     allowed: Mapping[str, tuple[Any, ...]] = {
         "aspect_ratio": known.ratios, "duration": known.seconds, "resolution": known.resolutions,
     }  # fmt: skip
     notice = f"{name} is not documented for {model}; it may be ignored." if name in known.doubtful else ""
-    if name == "first_frame" and known.frame:
+    if name == "first_frame":
         return Rule(required=known.frame == "must", instead=f"{model} starts from a picture.")
-    if allowed.get(name):
-        return Rule(allowed=allowed[name], notice=notice)
-    return (
-        Rule(least=-1)
-        if name == "seed" and name in known.more
-        else Rule(taken=name in known.more, instead=f"{model} has no such member. {_INSTEAD.get(name, _LESS)}")
-    )
+    return Rule(least=-1) if name == "seed" else Rule(allowed=allowed.get(name, ()), notice=notice)
 
 
 CATALOGUE = tuple(
