@@ -208,6 +208,7 @@ def test_defaults_yield_to_fields_and_flags(defaults: dict[str, Any], request_: 
         (VideoRequest("rain", first_frame=b"1", aspect_ratio="16:9"), "aspect_ratio"),
         (VideoRequest("rain", first_frame=b"1", resolution="1080p"), "resolution"),
         (VideoRequest("rain", first_frame=b"1", seed=4), "seed"),
+        (VideoRequest("rain", first_frame=b"1", model="v7"), "model"),
         (VideoRequest("rain", first_frame=b"1", negative_prompt="dogs"), "negative_prompt"),
         (VideoRequest("rain", first_frame=b"1", references=(b"2",)), "references"),
         (VideoRequest("rain", first_frame=b"1", video=b"2"), "video"),
@@ -284,16 +285,26 @@ def test_files_go_beside_the_prompt_and_links_into_it() -> None:
 
 
 def test_a_plain_video_request_runs_as_midjourneys() -> None:
-    path, body = sent(
-        VideoRequest("rain", first_frame="https://a.example/1.png", last_frame=b"2", duration=5.0, audio=False)
-    )
-    assert path == "/mj/submit/video"
-    assert body == {
-        "prompt": "rain",
-        "motion": "low",
-        "image": "https://a.example/1.png",
-        "endImage": "data:image/png;base64,Mg==",
-    }
+    request = VideoRequest("rain", first_frame="https://a.example/1.png", duration=5.0, audio=False)
+    rain = {"prompt": "rain", "motion": "low", "image": "https://a.example/1.png"}
+    assert sent(request) == ("/mj/submit/video", rain)
+    # A default for pictures is not meant for clips, which have no choice of a model.
+    assert sent(request, account("302ai", model="v7"))[1] == rain
+
+
+def test_what_one_server_alone_has_of_a_clip_is_refused_elsewhere_and_never_ignored() -> None:
+    """(wire/midjourney.md 2.11) A clip that was paid for must not quietly lack its end."""
+    wanted = MotionRequest("rain", first_frame="https://a.example/1.png", last_frame=b"2", loop=True)
+    body = sent(wanted, account("mjproxy-net"))[1]
+    assert (body["endImage"], body["loop"]) == ("data:image/png;base64,Mg==", True)
+    for gateway in ("302ai", "new-api"):
+        for field, one in (("loop", replace(wanted, last_frame=None)), ("last_frame", replace(wanted, loop=None))):
+            with pytest.raises(ParameterError, match=f"{field} is not taken. Gateway {gateway}") as refused:
+                sent(one, account(gateway))
+            assert refused.value.field == field
+        assert not {"endImage", "loop"} & sent(wanted, account(gateway), lenient=True)[1].keys()
+    # In the words it is Midjourney's own flag, and no member of anybody's.
+    assert sent(MotionRequest("rain --loop", first_frame=b"1"))[1]["prompt"] == "rain --loop"
 
 
 def test_extra_members_reach_the_wire_untouched() -> None:

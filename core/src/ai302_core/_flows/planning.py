@@ -14,7 +14,7 @@ from ai302_core._accounts import Account
 from ai302_core._steps import Call, Picture
 from ai302_core._wire import calls
 from ai302_core.errors import ConfigError, NotFoundError, ParameterError, PluginError
-from ai302_core.family import Operation
+from ai302_core.family import Operation, Rule
 from ai302_core.jobs import Action, Job, Notice, Preview
 from ai302_core.requests import ActionRequest, Request, StoredRequest
 
@@ -58,13 +58,26 @@ def plan(
     request = _with_defaults(account, operation, request, said)
     warnings: list[Notice] = []
     rules = guarded(account, "rules", operation.rules, request) if operation.rules else {}
-    rules = {**rules, **account.unread()}
+    rules = {**rules, **_unread(account, request, rules)}
     request = _rules.obeying(account.family.name, request, said, rules, lenient, warnings)
     warnings = [_guessing(account, request.model, notice) for notice in warnings]
     route = dict(parent.route) if parent is not None else {}
     if operation.route:
         route.update(guarded(account, "route", operation.route, request))
     return Plan(operation=operation, request=request, route=route, warnings=tuple(warnings), lenient=lenient)
+
+
+def _unread(account: Account, request: Request, rules: Mapping[str, Rule]) -> dict[str, Rule]:
+    """What the gateway does not take, as rules, of the fields a request has: a flag in a prompt goes out as words.
+
+    A family that does not take a field anywhere says its own way instead.
+    """
+    written = request.written()
+    return {
+        name: rule
+        for name, rule in account.unread().items()
+        if name in written and (name not in rules or rules[name].taken)
+    }
 
 
 def _guessing(account: Account, model: str | None, notice: Notice) -> Notice:

@@ -135,6 +135,9 @@ def motion_rules(request: MotionRequest) -> dict[str, Rule]:
     """What Midjourney does with the fields of a clip."""
     longer = "Its clips last about five seconds; extend one: act(job, 'extend-low')."
     return {
+        "negative_prompt": Rule(taken=False, instead="A clip is made of a picture and words; say it in the prompt."),
+        "seed": Rule(taken=False, instead="No seed of its clips is known; extra={'seed': …} goes untouched."),
+        **({"model": Rule(taken=False, instead="No choice of a model is known for clips.")} if request.model else {}),
         "prompt": _worded(request),
         "first_frame": Rule(required=True, instead="Midjourney animates a picture; imagine one first."),
         "motion": Rule(allowed=("low", "high")),
@@ -144,7 +147,7 @@ def motion_rules(request: MotionRequest) -> dict[str, Rule]:
         "aspect_ratio": Rule(taken=False, instead="A clip has the shape of its first_frame."),
         "resolution": Rule(allowed=tuple(_SHARPNESS)),
         "batch": Rule(allowed=(1, 2, 4)),
-        "references": Rule(taken=False, instead="Give first_frame and last_frame."),
+        "references": Rule(taken=False, instead="A clip starts from one picture, its first_frame."),
     }
 
 

@@ -9,7 +9,8 @@ from . import replies
 __all__ = ["GATEWAYS"]
 
 _NET_ONLY = ("retexture", "swap-face-video", "imagine-all")
-_UNDOCUMENTED = ("resolution", "batch")
+# Members of a video that one server alone has (wire/midjourney.md 2.11, 2026-11-21).
+_UNDOCUMENTED = ("last_frame", "loop", "resolution", "batch")
 
 # fmt: off
 GATEWAYS: tuple[Gateway, ...] = (

@@ -237,6 +237,8 @@ def said(request: Any) -> dict[str, Any]:
     Raises ParameterError when it says two versions.
     """
     fields = flags.said(getattr(request, "prompt", None) or "")
+    if isinstance(request, MotionRequest) and request.model is None:
+        fields["model"] = ""  # a clip has no choice of one: a default is meant for pictures
     if not isinstance(request, ImagineRequest):
         return fields
     spoken = [(name, fields[name]) for name in ("version", "niji") if name in fields]
