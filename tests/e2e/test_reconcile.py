@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 from ai302_core import ImageRequest, Job, Status
 from ai302_core.cli import main
 from ai302_core.errors import JobUnconfirmed, ParameterError
+from ai302_core.sandbox import Look, tile
 
 LAMP = ImageRequest("a lamp")
 OpenShop = Callable[..., Any]
@@ -62,6 +64,25 @@ def test_nothing_at_302ai_can_look_it_up_and_it_says_so(shop: Any, mode: str) ->
     with pytest.raises(ParameterError, match="one of"):
         buyer.reconcile(job, resubmit=True, abandon=True)
     assert buyer.job("k").status is Status.UNCONFIRMED
+
+
+def test_what_cannot_be_bought_again_is_not_given_up(shop: Any, mode: str, tmp_path: Path) -> None:
+    buyer = shop.buyer(mode)
+    picture = tmp_path / "lamp.png"
+    picture.write_bytes(tile(Look("a lamp", "1", "1"), (64, 64)))
+    shop.sandbox.fault("submit", "drop")
+    with pytest.raises(JobUnconfirmed):
+        buyer.submit(ImageRequest("at night", images=(picture,)), key="night")
+    with pytest.raises(ParameterError, match="is not kept with a job") as caught:
+        buyer.reconcile(buyer.job("night"), resubmit=True)
+    assert (caught.value.billed, buyer.job("night").status) == ("unknown", Status.UNCONFIRMED)
+    assert shop.sandbox.paid == 1
+
+    shop.sandbox.fault("submit", "drop-before")
+    with pytest.raises(JobUnconfirmed):
+        buyer.submit(ImageRequest("a lamp", resolution="2K"), key="large", lenient=True)
+    again = buyer.reconcile(buyer.job("large"), resubmit=True)  # what was left out then is left out again
+    assert (again.attempt, again.status, shop.sandbox.paid) == (2, Status.QUEUED, 2)
 
 
 def test_two_tasks_of_one_submit_are_both_named(open_shop: OpenShop) -> None:

@@ -9,6 +9,7 @@ from ai302_core._accounts import Account
 from ai302_core._steps import Flow, Now, Record
 from ai302_core.errors import Ai302Error, JobUnconfirmed, KeyConflict, NotFoundError, ParameterError
 from ai302_core.jobs import Job, Notice, Status
+from ai302_core.requests import Request
 
 from . import acting, asking, looking, submitting
 from .submitting import Order
@@ -54,6 +55,10 @@ def reconcile(
             "if you named one. Nothing was sent.",
             hint=f"gen302 jobs reconcile {job.id} --abandon",
         )
+    lenient = any(notice.code in ("dropped", "parameter") for notice in job.warnings)
+    if resubmit and job.request is not None:
+        # What cannot be bought again is not given up for it either.
+        yield from _rehearsed(account, job, job.request, lenient)
     if not (yield from Record(lambda ledger: ledger.reopen(job.id, Status.UNCONFIRMED))):
         raise KeyConflict(f"{job.id} is being settled elsewhere. Nothing was sent.", job_id=job.id)
     now = yield from Now()
@@ -62,8 +67,24 @@ def reconcile(
     if not resubmit or job.request is None:
         return given_up
     save_to = yield from Record(lambda ledger: ledger.destination(job.id))
-    order = Order(key=job.key, again=job.key is not None, timeout=timeout, save_to=save_to)
+    order = Order(key=job.key, again=job.key is not None, lenient=lenient, timeout=timeout, save_to=save_to)
     return (yield from submitting.submit(account, job.request, order))
+
+
+def _rehearsed(account: Account, job: Job, request: Request, lenient: bool) -> Flow[None]:
+    """Build the submit without sending it. Raises what it would be refused for; the job stays unconfirmed."""
+    account.key.reveal()
+    try:
+        yield from submitting.preview(account, request, lenient=lenient)
+    except ParameterError as problem:
+        problem.billed = job.billed
+        problem.message = f"{job.id} stays unconfirmed, it cannot be bought again from here: {problem.message}"
+        problem.args = (problem.message,)
+        problem.hint = (
+            f"gen302 jobs reconcile {job.id} --abandon, then the first command again"
+            f"{', with --again' if job.key else ''}"
+        )
+        raise
 
 
 def _became(account: Account, job: Job, remote_id: str, *notices: Notice) -> Flow[Job]:
