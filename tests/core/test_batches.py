@@ -70,6 +70,8 @@ def test_json_lines_keep_their_types() -> None:
         (b'a\n"open\n', "a.csv", "no CSV"),
         (b"[1]\n", "a.jsonl", "no JSON object"),
         (b"{\n", "a.jsonl", "Line 1 is no JSON"),
+        (b'{"a": 1}\n{"a": 1, "a": 2}\n', "a.jsonl", "Line 2 is no JSON: 'a' is there twice"),
+        (b'{"a": ' + b"[" * 100_000 + b"}\n", "a.jsonl", "Line 1 is nested too deeply"),
     ],
     ids=lambda value: value if isinstance(value, str) and " " in value else "",
 )
@@ -82,7 +84,7 @@ def test_what_is_no_table_is_refused_with_its_line(content: bytes, name: str, sa
 def test_the_encoding_can_be_said_and_is_checked() -> None:
     content = "name\n红杯\n".encode("gb18030")
     assert tables.read(content, name="a.csv", encoding="gb18030").rows[0].cells == {"name": "红杯"}
-    for wrong in ("utf-8", "klingon"):
+    for wrong in ("utf-8", "klingon", "undefined"):
         with pytest.raises(errors.ParameterError):
             tables.read(content, name="a.csv", encoding=wrong)
 

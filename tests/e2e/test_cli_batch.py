@@ -186,6 +186,41 @@ def test_every_row_is_looked_at_before_the_first_is_sent(sandbox: RunningSandbox
     assert stored().jobs() == []
 
 
+def test_a_file_that_is_no_picture_stops_the_whole(sandbox: RunningSandbox, batch: Any) -> None:
+    Image.new("RGB", (96, 64), "orange").save("lamp.png")
+    Path("note.png").write_text("a note", "utf-8")
+    write("p.csv", "prompt,image", "one,lamp.png", "two,lamp.png", "three,note.png")
+    message = batch("p.csv", expect=2)[1]["error"]["message"]
+    assert "1 of 3 rows cannot be sent" in message
+    assert "line 4: images: " in message
+    assert "note.png': not a picture" in message
+    assert sandbox.requests == []
+    write("p.csv", "prompt,image", "one,lamp.png", "two,lamp.png")
+    assert batch("p.csv")[1]["done"] == sandbox.paid == 2
+    sent = [seen.body["base64Array"] for seen in sandbox.requests if seen.method == "POST"]
+    assert {len(pictures) for pictures in sent} == {1}
+    assert all(Path("lamp.png").stat().st_size < len(pictures[0]) for pictures in sent)  # whole, not its beginning
+
+
+def test_a_file_saved_anew_is_read_as_what_it_is(sandbox: RunningSandbox, batch: Any) -> None:
+    rows = "name,cost\n红色杯子,1\n蓝色盘子,2\n"
+    Path("p.csv").write_bytes(rows.encode("gb18030"))
+    assert "--encoding gb18030" in batch("p.csv", "--prompt", "{name}", expect=2)[1]["error"]["hint"]
+    batch("p.csv", "--prompt", "{name}", "--ignore", "cost", "--encoding", "gb18030")
+    assert batch("p.csv")[1]["done"] == sandbox.paid == 2
+    Path("p.csv").write_bytes(rows.encode("utf-8"))  # read as before it would be other words, and bought
+    refused = batch("p.csv", expect=2)[1]["error"]
+    assert "reads as UTF-8 now" in refused["message"]
+    assert batch("p.csv", "--encoding", "utf-8")[1]["done"] == sandbox.paid == 2
+    Path("p.csv").write_bytes(rows.encode("gb18030"))
+    batch("p.csv", "--encoding", "gb18030")
+    Path("p.csv").write_bytes(rows.encode("utf-8-sig"))  # its mark says it
+    assert batch("p.csv")[1]["done"] == sandbox.paid == 2
+    write("p.csv", "name", "红色杯子", "蓝色盘子")  # the column that was for nothing has gone
+    assert batch("p.csv")[1]["done"] == sandbox.paid == 2
+    assert "no such column" in batch("p.csv", "--ignore", "cost", expect=2)[1]["error"]["message"]
+
+
 def test_cells_are_fields_and_paths_begin_at_the_file(sandbox: RunningSandbox, batch: Any) -> None:
     Path("job").mkdir()
     Image.new("RGB", (96, 64), "orange").save("job/lamp.png")

@@ -11,7 +11,7 @@ from typing import Any
 
 from ai302_core.errors import ParameterError
 
-__all__ = ["Row", "Table", "read"]
+__all__ = ["Row", "Table", "read", "still"]
 
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _DELIMITERS = ",;\t"
@@ -49,6 +49,7 @@ def read(content: bytes, *, name: str, encoding: str | None = None) -> Table:
 
 
 def _decoded(content: bytes, name: str, encoding: str | None) -> str:
+    """The text of a file. Raises ParameterError."""
     found = next((known for mark, known in _MARKS if content.startswith(mark)), "utf-8")
     try:
         text = content.decode(encoding or found)
@@ -56,10 +57,10 @@ def _decoded(content: bytes, name: str, encoding: str | None) -> str:
         raise ParameterError(
             f"No encoding is called {encoding!r}. Nothing was sent.", hint="For example --encoding gb18030"
         ) from None
-    except UnicodeDecodeError as problem:
-        line = content.count(b"\n", 0, problem.start) + 1
+    except UnicodeError as problem:
+        where = content.count(b"\n", 0, problem.start) + 1 if isinstance(problem, UnicodeDecodeError) else 1
         raise ParameterError(
-            f"{name} is not {encoding or found.upper().removesuffix('-SIG')} text (line {line}). Nothing was sent.",
+            f"{name} is not {encoding or found.upper().removesuffix('-SIG')} text (line {where}). Nothing was sent.",
             hint="Say what it is: --encoding gb18030 for a Chinese Windows, --encoding cp1252 for a Western one",
         ) from None
     if "\0" in text:
@@ -68,6 +69,31 @@ def _decoded(content: bytes, name: str, encoding: str | None) -> str:
             hint="--encoding utf-16-le",
         )
     return text.removeprefix("\ufeff")
+
+
+def still(content: bytes, name: str, before: str | None) -> str | None:
+    """The encoding of a file that was read as `before` and may have been saved anew; None: what is found out.
+
+    Other letters would be other rows, and be bought: what reads both ways is refused. Raises ParameterError.
+    """
+    if before is None:
+        return None
+    try:
+        plain = _decoded(content, name, None)
+    except ParameterError:
+        return before
+    if content.startswith(tuple(mark for mark, _ in _MARKS)):
+        return None
+    try:
+        same = _decoded(content, name, before) == plain
+    except ParameterError:
+        return None
+    if not same:
+        raise ParameterError(
+            f"{name} was {before} when it was read before, and reads as UTF-8 now. Nothing was sent.",
+            hint=f"Say which it is: --encoding utf-8 if it was saved anew, --encoding {before} if it was not",
+        )
+    return before
 
 
 def _csv(text: str) -> Table:
@@ -132,7 +158,9 @@ def _json_lines(text: str) -> Table:
         if not entry.strip():
             continue
         try:
-            cells = json.loads(entry)
+            cells = json.loads(entry, object_pairs_hook=_members)
+        except RecursionError:
+            raise ParameterError(f"Line {line} is nested too deeply. Nothing was sent.") from None
         except ValueError as problem:
             raise ParameterError(f"Line {line} is no JSON: {problem}. Nothing was sent.") from None
         if not isinstance(cells, dict):
@@ -141,6 +169,15 @@ def _json_lines(text: str) -> Table:
         rows.append(Row(line, {name: value for name, value in cells.items() if value not in (None, "")}))
     _checked(list(columns))
     return Table(tuple(columns), tuple(rows))
+
+
+def _members(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, whose members have one value each."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice")
+    return found
 
 
 def _checked(columns: Sequence[str]) -> None:

@@ -46,14 +46,15 @@ class Round:
     def validate(self) -> None:
         """Every row that would be sent can be. Raises ParameterError naming the lines."""
         problems: list[tuple[Row, Ai302Error]] = []
+        heads: dict[str, bytes] = {}
         for key, row in self.rows.items():
             if key in self.jobs:
                 continue
             try:
                 request = _rows.request(self.how, row)
                 _rows.destination(self.how, row)
-                if not any(request.media()) or self.session.options.dry_run:
-                    self.session.provider.dry_run(request, lenient=self.lenient)
+                shown = _rows.headed(request, heads)
+                self.session.provider.dry_run(shown, lenient=self.lenient)
             except ParameterError as problem:
                 problems.append((row, problem))
         if problems:

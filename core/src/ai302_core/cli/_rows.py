@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ai302_core._batch import batches
 from ai302_core._batch.tables import Row, Table
-from ai302_core._files import naming
+from ai302_core._files import media as _media
+from ai302_core._files import naming, sniffing
 from ai302_core.errors import Ai302Error, ParameterError
 from ai302_core.requests import Request
 
@@ -54,9 +55,6 @@ def reading(
     template = options.prompt
     words, placed = batches.names_in(template), batches.names_in(out)
     columns = tuple(name for name in table.columns if name not in options.ignore)
-    for name in options.ignore:
-        if name not in table.columns:
-            raise ParameterError(f"--ignore {name}: there is no such column. Nothing was sent.", field="ignore")
     free = [name for name in columns if name not in words]
     names = [field for name in free if (field := _requests.field_for(name, _every(options, connection, free)))]
     cls = _requests.class_of(options, connection, [*_requests.set_by(options), *names])
@@ -135,6 +133,22 @@ def absolute(text: str) -> str:
 
 def _is_link(text: str) -> bool:
     return text.lower().startswith(_LINKS)
+
+
+def headed(request: Request, heads: dict[str, bytes]) -> Request:
+    """The request with the beginning of each file in its place: enough to try it, thousands of times.
+
+    heads  path -> that beginning, of files that were read and recognised
+
+    Raises ParameterError.
+    """
+    places = {}
+    for place, file in request.media():
+        if isinstance(file, str) and not _is_link(file):
+            if file not in heads:
+                heads[file] = (_media.load(file, place[0]).content or b"")[: sniffing.HEAD]
+            places[place] = heads[file]
+    return request.with_media(places)
 
 
 def destination(how: Reading, row: Row) -> str:

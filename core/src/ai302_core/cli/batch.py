@@ -84,11 +84,16 @@ def _batch(session: Session) -> int:
     name = batches.checked(options.name if named else file.stem)
     known = ledger.batch(name)
     kept = None if known is None else Batch.from_json(known)
+    content, encoding, ignored = _content(file), options.encoding, options.ignore or ()
     _remembered(options, kept)
+    options.encoding = encoding or tables.still(content, file.name, options.encoding)
     if options.provider is not None and options.provider != session.connection.name:
         session.connect(options.provider)
     session.choose(options.op)
-    table = tables.read(_content(file), name=file.name, encoding=options.encoding)
+    table = tables.read(content, name=file.name, encoding=options.encoding)
+    for column in ignored:  # one that was ignored before may have gone
+        if column not in table.columns:
+            raise ParameterError(f"--ignore {column}: there is no such column. Nothing was sent.", field="ignore")
     out = _options.absolute(options.out if options.out is not None else name.replace("{", "{{").replace("}", "}}"))
     how = _rows.reading(options, session.connection, table, file.parent, out, kept.identity if kept else ())
     jobs = _newest(session.connection.ledger.jobs(keys=batches.prefix(name)))
