@@ -18,9 +18,11 @@ from ai302_core import ImageRequest, ParameterError, Status
 from ai302_core.errors import BalanceError, JobFailed, JobRejected, JobUnconfirmed, ServerError
 from ai302_core.sandbox import BANNED_WORD, RunningSandbox, data_link, picture_size, serve
 from ai302_unified_image._sandbox import emulation
+from ai302_unified_image.catalogue import known
 
 Shop = Any
 DRAFT = {"family": "unified_image"}
+LINK = "https://pictures.example/a.png"
 V1, V2 = "/302/image/generate", "/302/v2/image/generate"
 
 
@@ -167,6 +169,25 @@ def test_ten_at_once_are_ten(shop: Shop, mode: str) -> None:
     outcomes = buyer.each("run_many", requests, save_to=shop.folder)
     assert [outcome.error for outcome in outcomes] == [None] * 10
     assert (shop.sandbox.paid, len(shop.pictures())) == (10, 10)
+
+
+def test_every_model_at_every_door_makes_its_picture(open_shop: Callable[..., Shop]) -> None:
+    """A conversation for each model of the catalogue at each door it is served at: paid once, one picture."""
+    shop = open_shop(speed=500.0)
+    requests = {
+        f"{door}/{name}": ImageRequest("a lamp", model=f"{door}/{name}", images=[LINK] if entry.needs_image else [])
+        for name, entry in known().items()
+        for door in entry.doors
+    }
+    outcomes = shop.buyer("sync", provider=DRAFT).each("run_many", requests)
+    assert {outcome.key: (outcome.error, len(outcome.result.images)) for outcome in outcomes} == dict.fromkeys(
+        requests, (None, 1)
+    )
+    doors = {
+        name: sum(entry.path == path for entry in shop.sandbox.requests) for name, path in (("v1", V1), ("v2", V2))
+    }
+    assert doors == {door: sum(name.startswith(door) for name in requests) for door in doors}
+    assert shop.sandbox.paid == len(requests) > 120
 
 
 def test_looks_survive_what_a_bad_day_brings(shop: Shop, mode: str) -> None:

@@ -176,7 +176,9 @@ def test_every_silent_replacement_of_the_page_is_refused_and_leniently_sent_with
         ({"model": "gpt-image-2-t2i", "count": 11}, "count", "at most 10"),
         ({"model": "gpt-image-2-t2i", "aspect_ratio": "7:5"}, "aspect_ratio", "Say other shapes as size"),
         ({"model": "gpt-image-1.5-t2i", "size": "1000x1000"}, "size", "takes 1024x1024, 1536x1024, 1024x1536, not"),
-        ({"model": "gpt-image-1.5-t2i", "resolution": "2K"}, "resolution", "no words for it"),
+        ({"model": "gpt-image-1.5-t2i", "resolution": "2K"}, "resolution", "say pixels as size, or an aspect_ratio."),
+        ({"model": "flux-2-pro", "resolution": "2K"}, "resolution", "say pixels as size."),
+        ({"model": "gemini-2.5-flash-image", "resolution": "2K"}, "resolution", "say an aspect_ratio."),
         ({"model": "doubao-seedream-5-0-260128", "size": "1024x1024"}, "size", "3686400 pixels or more"),
         ({"model": "doubao-seedream-5-0-260128", "count": 3}, "count", "one picture a call"),
         ({"model": "wan2.7-image", "resolution": "4K"}, "resolution", "takes 1K, 2K"),
@@ -247,7 +249,7 @@ def test_ratios_become_the_pixels_of_the_first_party_client() -> None:
         ({"model": "doubao-seedream-5-0-260128", "resolution": "4K"}, {"width": 3840, "height": 3840}),
         ({"model": "qwen-image-3.0-pro", "size": "1000x700"}, {"width": 1000, "height": 700}),
         ({"model": "luma-t2i", "aspect_ratio": "9:21"}, {"aspect_ratio": "9:21"}),
-        ({"model": "recraft-v3-t2i", "size": "1024x707"}, {"width": 1024, "height": 707}),
+        ({"model": "doubao-v3-t2i", "size": "256x768"}, {"width": 256, "height": 768}),
         ({"count": 1}, {}),
         ({"model": "gpt-image-2-t2i", "count": 1}, {"n": 1}),
     ],
@@ -257,6 +259,27 @@ def test_shapes_in_each_models_own_members(fields: dict[str, Any], sent: dict[st
     _, body, warnings = asked(ImageRequest("x", **fields))
     assert {name: value for name, value in body.items() if name not in ("model", "prompt")} == sent
     assert warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "sent", "told"),
+    [
+        ({"model": "recraft-v3-t2i", "size": "1024x707"}, {"width": 1024, "height": 707}, ["size"]),
+        ({"model": "kling-v2-t2i", "aspect_ratio": "5:4"}, {"aspect_ratio": "5:4"}, ["aspect_ratio"]),
+        ({"model": "luma-t2i", "negative_prompt": "fog", "images": LINK}, {"negative_prompt": "fog", "image": LINK},
+         ["negative_prompt", "images"]),
+        ({"model": "luma-t2i", "aspect_ratio": "16:9"}, {"aspect_ratio": "16:9"}, []),
+        ({"model": "dall-e-3-t2i", "aspect_ratio": "1:1"}, {"aspect_ratio": "1:1"}, ["aspect_ratio"]),
+        ({"model": "stable-sd3-i2i", "images": LINK}, {"image": LINK}, []),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_nothing_says_of_a_model_is_sent_and_told(fields: Any, sent: Any, told: list[str]) -> None:
+    """302.AI's page says that some models take a shape or a negative prompt, and not which: no paid surprise."""
+    _, body, warnings = asked(ImageRequest("x", **fields))
+    assert {name: value for name, value in body.items() if name not in ("model", "prompt")} == sent
+    assert [notice.field for notice in warnings] == told
+    assert all("may be ignored" in notice.message for notice in warnings)
 
 
 def test_defaults_for_the_shape_yield_to_what_the_call_says_of_it() -> None:

@@ -85,9 +85,9 @@ def _guessing(account: Account, model: str | None, notice: Notice) -> Notice:
     if notice.field != "model" or not model:
         return notice
     near = get_close_matches(model, [entry.name for entry in account.family.models], 1, 0.8)
-    return (
-        replace(notice, message=f"{notice.message} Did you mean {near[0]!r}?") if near and near[0] != model else notice
-    )
+    if not near or near[0] in (model, model.partition("/")[2]):
+        return notice
+    return replace(notice, message=f"{notice.message} Did you mean {near[0]!r}?")
 
 
 def guarded(account: Account, what: str, function: Any, *arguments: Any, paid: Job | None = None) -> Any:

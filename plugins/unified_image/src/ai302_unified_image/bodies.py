@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ai302_core.family import ImageRequest, Rule
@@ -81,7 +82,7 @@ def v1_rules(request: ImageRequest) -> dict[str, Rule]:
     if request.mask is not None:
         rules["mask"] = Rule(taken=False, instead="v1 knows no masks; gpt-image-2-i2i takes one.")
     if request.images and not rules.get("images", Rule()).required:
-        rules["images"] = Rule(most=1, instead="v1 takes one picture.")
+        rules["images"] = replace(rules.get("images", Rule()), most=1, instead="v1 takes one picture.")
     return rules
 
 
@@ -96,6 +97,7 @@ def _rules(request: ImageRequest, door: str) -> dict[str, Rule]:
     rules = {"prompt": Rule(required=True, instead="Say in words what to make.")}
     if entry is None:
         text = f"{name} is not in the catalogue of {door}; it is sent as it is, fields under their usual names."
+        text += f" The other door has it: leave {door}/ out." if name in known() else ""
         return {**rules, "model": Rule(notice=text)}
     rules |= _pictures(entry, request)
     rules |= _pixels(entry, request)
@@ -104,10 +106,31 @@ def _rules(request: ImageRequest, door: str) -> dict[str, Rule]:
         rules["seed"] = Rule(taken=False, instead=f"No seed of {name} is known; extra={{'seed': …}} goes untouched.")
     if entry.complete and "negative_prompt" not in takes:
         rules["negative_prompt"] = Rule(taken=False, instead=f"{name} has no such member; say it in the prompt.")
+    if not entry.complete:
+        rules |= _unstated(entry, request, rules)
     one = Rule(allowed=(1,), instead=f"{name} makes one picture a call; ask again for more.")
     # A number that begins with two is an upper bound of a series, not how many there will be.
     rules["count"] = takes["n"] if "n" in takes and takes["n"].least != 2 else one
     return rules
+
+
+def _unstated(entry: Entry, request: ImageRequest, rules: Mapping[str, Rule]) -> dict[str, Rule]:
+    """Fields that 302.AI's page says some models take, and not which (wire/302ai.md 3.1, 2026-11-21): sent and told."""
+    takes = entry.parameters
+    stated = {
+        "aspect_ratio": "aspect_ratio" in takes,
+        "size": "size" in takes or "width" in takes,
+        "negative_prompt": False,
+        "images": entry.needs_image,
+    }
+    return {
+        name: replace(
+            rules.get(name, Rule()),
+            notice=f"whether {entry.name} takes {name} is documented nowhere; it is sent, and may be ignored.",
+        )
+        for name, known_of in stated.items()
+        if not known_of and getattr(request, name)
+    }
 
 
 def _pictures(entry: Entry, request: ImageRequest) -> dict[str, Rule]:
@@ -150,9 +173,12 @@ def _pixels(entry: Entry, request: ImageRequest) -> dict[str, Rule]:
         words = entry.resolutions
         if entry.name == _SMALL_WITH_IMAGE and request.images:
             words = tuple(word for word in words if word != "4K")
-        unknown = Rule(
-            taken=False, instead=f"{entry.name} has no words for it; say pixels as size, or an aspect_ratio."
-        )
+        ways = [
+            way
+            for way, open_ in (("pixels as size", _pixels_taken(entry)), ("an aspect_ratio", _ratio(entry).taken))
+            if open_
+        ]
+        unknown = Rule(taken=False, instead=f"{entry.name} has no words for it; say {', or '.join(ways)}.")
         rules["resolution"] = Rule(allowed=words) if words else unknown
     return rules
 
@@ -166,9 +192,14 @@ def _ratio(entry: Entry) -> Rule:
     return rule or Rule()
 
 
+def _pixels_taken(entry: Entry) -> bool:
+    """Whether it makes the pixels that it is asked for."""
+    return not entry.complete or ("width" in entry.parameters and not (entry.resolutions and not entry.pixels))
+
+
 def _size(entry: Entry, request: ImageRequest) -> Rule:
     takes = entry.parameters
-    if entry.complete and ("width" not in takes or (entry.resolutions and not entry.pixels)):
+    if not _pixels_taken(entry):
         own = "an aspect_ratio and a resolution" if entry.resolutions else "an aspect_ratio"
         return Rule(taken=False, instead=f"{entry.name} chooses the pixels; it takes {own}.")
     if entry.sizes and not (entry.complete and takes["size"].instead):
