@@ -8,10 +8,9 @@ import http.cookiejar
 import os
 import ssl
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
@@ -106,34 +105,37 @@ class Transport:
         client = httpx.AsyncClient(limits=limits, transport=way, **options)
         return client, way.handle_async_request if way else partial(client.send, stream=True)
 
-    @contextmanager
-    def _line(self, *, paid: bool) -> Iterator[_Line]:
+    def _taken(self, *, paid: bool) -> tuple[_Line, int]:
         """The shared client of free requests, or for a paid one a client nobody else uses meanwhile."""
         self._ready()
         with self._lock:
             if not paid and self._free is None:
                 self._free = self._made(5.0)
             line = self._free if not paid else self._shelf.pop() if self._shelf else self._made(_FRESH)
-            generation = self._generation
-        assert line is not None
-        try:
-            yield line
-        finally:
-            if paid and generation == self._generation:
-                self._shelf.append(line)
-            elif paid:  # closed meanwhile: a paid call is never torn, its connection goes when it is done
-                line.client.close()
+            assert line is not None
+            return line, self._generation
+
+    def _given_back(self, line: _Line, generation: int) -> None:
+        if generation == self._generation:
+            self._shelf.append(line)
+        else:  # closed meanwhile: a paid call is never torn, its connection goes when it is done
+            line.client.close()
 
     def _patience(self, call: Call) -> float:
         return call.timeout or (self._timeouts.submit if call.purpose != "poll" else self._timeouts.poll)
 
-    def _built(self, client: httpx.Client | httpx.AsyncClient, call: Call) -> httpx.Request:
-        request: httpx.Request | None = call.built.get(client)
+    def _built(self, call: Call, trace: bodies.Patience | None = None) -> httpx.Request:
+        """The request of a call; `trace` hears what happens to it, in the sync world alone."""
+        request: httpx.Request | None = call.built.get(trace)
         if request is None:
-            connect = self._timeouts.connect
-            timeout = httpx.Timeout(self._patience(call), connect=connect, pool=connect)
-            request = call.built[client] = client.build_request(
-                call.method, call.url, headers=exchange.headers(call), content=call.body, timeout=timeout
+            url, patience, connect = _address(call.url), self._patience(call), self._timeouts.connect
+            timeout = {"connect": connect, "read": patience, "write": patience, "pool": connect}
+            request = call.built[trace] = httpx.Request(
+                call.method,
+                url,
+                headers=[("Host", url.netloc), *exchange.lines(call)],
+                stream=httpx.ByteStream(call.body or b""),
+                extensions={"timeout": timeout, "trace": trace} if trace else {"timeout": timeout},
             )
         return request
 
@@ -141,21 +143,27 @@ class Transport:
         """One request, once. Raises TransportError."""
         problem: TransportError
         built = False
+        line: _Line | None = None
+        trace = bodies.PATIENCE
         try:
-            patience = self._patience(call) + self._timeouts.connect
-            with self._line(paid=paid) as line, bodies.patient(patience) as trace:
-                request = self._built(line.client, call)
-                request.extensions["trace"] = trace
-                built = True
-                answer = line.send(request)
-                answer.request = request
-                try:
-                    body = bodies.whole(answer.iter_raw(), answer.headers, trace.until)
-                    return exchange.reply(call, answer.status_code, answer.headers.items(), body)
-                finally:
-                    answer.close()
+            line, generation = self._taken(paid=paid)
+            request = self._built(call, trace)
+            trace.begin(self._patience(call) + self._timeouts.connect)
+            built = True
+            answer = line.send(request)
+            answer.request = request
+            try:
+                headers = exchange.told(answer.headers.raw)
+                body = bodies.whole(_pieces(answer), headers, trace.until)
+                return exchange.reply(call, answer.status_code, headers, body)
+            finally:
+                answer.close()
         except _FAILURES as failure:
             problem = _translated(failure, call.url, built)
+        finally:
+            trace.end()
+            if paid and line is not None:
+                self._given_back(line, generation)
         raise problem
 
     async def send_async(self, call: Call) -> Reply:
@@ -171,15 +179,15 @@ class Transport:
         try:
             # Counted is the way there, too: a place in the pool, the connection, its handshake; a look says little.
             patience = self._patience(call) + 3 * self._timeouts.connect
-            client, send = lines[index]
-            request = self._built(client, call)
+            request = self._built(call)
             built = True
             async with asyncio.timeout(patience):
-                answer = await send(request)
+                answer = await lines[index][1](request)
                 answer.request = request
                 try:
-                    body = await bodies.whole_async(answer.aiter_raw(), answer.headers, ELAPSED() + patience)
-                    return exchange.reply(call, answer.status_code, answer.headers.items(), body)
+                    headers = exchange.told(answer.headers.raw)
+                    body = await bodies.whole_async(answer.aiter_raw(), headers, ELAPSED() + patience)
+                    return exchange.reply(call, answer.status_code, headers, body)
                 finally:
                     await answer.aclose()
         except _FAILURES as failure:
@@ -218,9 +226,9 @@ class Transport:
         timeout = httpx.Timeout(patience, connect=self._timeouts.connect)
         headers = {**step.headers, "accept-encoding": "identity"}
         try:
+            line, _ = self._taken(paid=False)
             with (
-                self._line(paid=False) as line,
-                bodies.patient(patience, whole=False) as trace,
+                bodies.patient(patience) as trace,
                 line.client.stream(
                     "GET", step.url, headers=headers, timeout=timeout, extensions={"trace": trace}
                 ) as got,
@@ -252,6 +260,17 @@ class Transport:
         entry = self._loops.pop(id(asyncio.get_running_loop()), None)
         if entry is not None:
             await entry.keeper.aclose()
+
+
+@lru_cache(maxsize=256)
+def _address(url: str) -> httpx.URL:
+    return httpx.URL(url)  # a submit's is the same each time
+
+
+def _pieces(answer: httpx.Response) -> Iterable[bytes]:
+    """The body as it comes, packed as it is."""
+    assert isinstance(answer.stream, httpx.SyncByteStream)
+    return answer.stream
 
 
 @dataclass(frozen=True)

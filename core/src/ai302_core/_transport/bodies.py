@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import zlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,13 +33,21 @@ class Patience(threading.local):
     seconds = math.inf
     whole = True
 
+    def begin(self, seconds: float, *, whole: bool = True) -> None:
+        """The answer that is waited for next may take so many seconds; not `whole`: its headers may."""
+        self.seconds, self.whole = seconds, whole
+
+    def end(self) -> None:
+        """Nothing is waited for any more."""
+        self.until = math.inf
+
     def __call__(self, event: str, info: dict[str, Any]) -> None:
-        name = event.partition(".")[2]
-        if name in ("connect_tcp.complete", "start_tls.complete"):
-            self._watch(info["return_value"])
-        elif name == "receive_response_headers.started":  # how long the request itself took does not count
+        meaning = _MEANINGS.get(event.partition(".")[2])
+        if meaning == "waiting":  # how long the request itself took does not count
             self.until = ELAPSED() + self.seconds
-        elif name == "receive_response_headers.complete" and not self.whole:
+        elif meaning == "connected":
+            self._watch(info["return_value"])
+        elif meaning == "answered" and not self.whole:
             self.until = math.inf
 
     def _watch(self, stream: Any) -> None:
@@ -49,23 +57,29 @@ class Patience(threading.local):
             left = self.until - ELAPSED()
             if left <= 0:
                 raise TooMuch(_DRIPS)
-            return read(size, min(left, math.inf if timeout is None else timeout))
+            return read(size, left if timeout is None or left < timeout else timeout)
 
         stream.read = within
 
 
+_MEANINGS = {
+    "connect_tcp.complete": "connected",
+    "start_tls.complete": "connected",
+    "receive_response_headers.started": "waiting",
+    "receive_response_headers.complete": "answered",
+}
 _DRIPS = "the answer drips in too slowly"
-_patience = Patience()
+PATIENCE = Patience()
 
 
 @contextmanager
-def patient(seconds: float, *, whole: bool = True) -> Iterator[Patience]:
-    """The `trace` of one call of this thread, whose answer may take so many seconds; not `whole`: its headers may."""
-    _patience.seconds, _patience.whole = seconds, whole
+def patient(seconds: float) -> Iterator[Patience]:
+    """The `trace` of one call of this thread, the headers of whose answer may take so many seconds."""
+    PATIENCE.begin(seconds, whole=False)
     try:
-        yield _patience
+        yield PATIENCE
     finally:
-        _patience.until = math.inf
+        PATIENCE.end()
 
 
 class _Body:
@@ -93,7 +107,7 @@ class _Body:
             raise TooMuch(f"the answer is larger than {MAX_BODY // 2**20} MiB")
 
 
-def whole(pieces: Iterator[bytes], headers: Mapping[str, str], deadline: float) -> bytes:
+def whole(pieces: Iterable[bytes], headers: Mapping[str, str], deadline: float) -> bytes:
     """All pieces, unpacked. Raises TooMuch beyond MAX_BODY bytes or the deadline (by ELAPSED)."""
     body = _Body(headers, deadline)
     for piece in pieces:

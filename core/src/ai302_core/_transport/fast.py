@@ -47,7 +47,7 @@ class FastClient:
                 timeout=aiohttp.ClientTimeout(patience, connect=connect, sock_connect=connect, sock_read=wait),
             ) as answer:
                 body = await bodies.whole_async(answer.content.iter_any(), answer.headers, ELAPSED() + patience)
-                return exchange.reply(call, answer.status, answer.headers.items(), body)
+                return exchange.reply(call, answer.status, exchange.told(answer.raw_headers), body)
         except _FAILURES as failure:
             problem = _translated(failure, call.url, built)
         raise problem
