@@ -138,35 +138,25 @@ class SyncDriver:
 
     def perform(self, step: Step[Any], stop: Stop | None) -> Any:
         """Do one step."""
-        match step:
-            case Send():
-                return self.transport.send(step.call, paid=step.call.purpose == "upload")
-            case Alone():
-                with _turns.turn(step.name):
-                    return self.run(step.flow, stop)
-            case Paid():
-                return self._paid(step)
-            case Sleep():
-                seconds = _clock.spread(step.seconds, step.spread)
-                if step.job and self.bells.armed and stop is None:
-                    return self.bells.sleep(step.job, seconds)
-                return stop.sleep(seconds) if stop is not None else _clock.sleep(seconds)
-            case Now():
-                return _clock.now()
-            case NewId():
-                return _clock.new_id()
-            case Record():
-                return step.apply(self.ledger)
-            case Load():
-                return media.load(step.media, step.field)
-            case Stream():
-                return self.transport.stream(step)
-            case Save():
-                return step.work()
-            case _:
-                raise TypeError(f"{type(step).__name__} is no step of this driver")
+        work = _PERFORMED.get(type(step))
+        if work is None:
+            raise TypeError(f"{type(step).__name__} is no step of this driver")
+        return work(self, step, stop)
 
-    def _paid(self, step: Paid) -> Receipt:
+    def _send(self, step: Send, _: Stop | None) -> Reply:
+        return self.transport.send(step.call, paid=step.call.purpose == "upload")
+
+    def _alone(self, step: Alone[Any], stop: Stop | None) -> Any:
+        with _turns.turn(step.name):
+            return self.run(step.flow, stop)
+
+    def _sleep(self, step: Sleep, stop: Stop | None) -> None:
+        seconds = _clock.spread(step.seconds, step.spread)
+        if step.job and self.bells.armed and stop is None:
+            return self.bells.sleep(step.job, seconds)
+        return stop.sleep(seconds) if stop is not None else _clock.sleep(seconds)
+
+    def _paid(self, step: Paid, _: Stop | None) -> Receipt:
         answer: Reply | TransportError
         try:
             answer = self.transport.send(step.call, paid=True)
@@ -188,6 +178,20 @@ class SyncDriver:
             for job in (receipt.job, *receipt.others):
                 self.ledger.write(replace(job, raw=None))
         return receipt
+
+
+_PERFORMED: dict[type[Step[Any]], Callable[[SyncDriver, Any, Stop | None], Any]] = {
+    Send: SyncDriver._send,
+    Alone: SyncDriver._alone,
+    Paid: SyncDriver._paid,
+    Sleep: SyncDriver._sleep,
+    Now: lambda *_: _clock.now(),
+    NewId: lambda *_: _clock.new_id(),
+    Record: lambda driver, step, _: step.apply(driver.ledger),
+    Load: lambda _, step, __: media.load(step.media, step.field),
+    Stream: lambda driver, step, _: driver.transport.stream(step),
+    Save: lambda _, step, __: step.work(),
+}
 
 
 class AsyncDriver:

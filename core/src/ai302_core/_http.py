@@ -8,10 +8,10 @@ import http.cookiejar
 import os
 import ssl
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import httpx
 
@@ -133,7 +133,7 @@ class Transport:
             request = call.built[trace] = httpx.Request(
                 call.method,
                 url,
-                headers=[("Host", url.netloc), *exchange.lines(call)],
+                headers=[("Host", url.netloc.decode("ascii")), *exchange.lines(call)],
                 stream=httpx.ByteStream(call.body or b""),
                 extensions={"timeout": timeout, "trace": trace} if trace else {"timeout": timeout},
             )
@@ -154,7 +154,7 @@ class Transport:
             answer.request = request
             try:
                 headers = exchange.told(answer.headers.raw)
-                body = bodies.whole(_pieces(answer), headers, trace.until)
+                body = bodies.whole(cast("httpx.SyncByteStream", answer.stream), headers, trace.until)
                 return exchange.reply(call, answer.status_code, headers, body)
             finally:
                 answer.close()
@@ -262,15 +262,7 @@ class Transport:
             await entry.keeper.aclose()
 
 
-@lru_cache(maxsize=256)
-def _address(url: str) -> httpx.URL:
-    return httpx.URL(url)  # a submit's is the same each time
-
-
-def _pieces(answer: httpx.Response) -> Iterable[bytes]:
-    """The body as it comes, packed as it is."""
-    assert isinstance(answer.stream, httpx.SyncByteStream)
-    return answer.stream
+_address = lru_cache(maxsize=256)(httpx.URL)  # a submit's is the same each time
 
 
 @dataclass(frozen=True)

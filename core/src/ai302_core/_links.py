@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 __all__ = ["expiry", "host", "is_local", "own_host", "split"]
@@ -12,6 +13,7 @@ __all__ = ["expiry", "host", "is_local", "own_host", "split"]
 _HEX = re.compile(r"[0-9a-fA-F]{8,9}")
 
 
+@lru_cache(maxsize=512)
 def split(url: str) -> SplitResult | None:
     """The parts of an http or https link that names a host; None for anything else."""
     try:
@@ -22,12 +24,14 @@ def split(url: str) -> SplitResult | None:
     return parts if good else None
 
 
+@lru_cache(maxsize=512)
 def host(url: str) -> str:
     """The link's host in lower case, or ""."""
     parts = split(url)
     return (parts.hostname or "").rstrip(".").lower() if parts else ""
 
 
+@lru_cache(maxsize=512)
 def is_local(name: str) -> bool:
     """Whether this host is the machine itself: localhost, a loopback or an unspecified address."""
     try:
@@ -42,8 +46,10 @@ def own_host(url: str, base_url: str) -> str:
 
     Path and query stay byte for byte. (wire/midjourney.md 6.2, 2026-11-21)
     """
+    if not is_local(host(url)) or is_local(host(base_url)):
+        return url
     parts, home = split(url), split(base_url)
-    if parts is None or home is None or not is_local(host(url)) or is_local(host(base_url)):
+    if parts is None or home is None:
         return url
     return f"{home.scheme}://{home.netloc}{url.partition('://')[2][len(parts.netloc) :]}"
 

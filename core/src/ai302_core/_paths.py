@@ -15,6 +15,7 @@ WIDEST = 1_000_000
 """Commas it may have: each costs a hundred times its byte in memory."""
 
 _SAID = 1000  # characters of a service's own words that anybody is shown
+_DECODER = json.JSONDecoder(parse_constant=lambda _: None)
 _PART = re.compile(r"([^.\[\]]+)|\[(\d*)\]")
 
 
@@ -38,7 +39,9 @@ def loads(text: str | bytes) -> Any:
     if told.count(b",") > WIDEST:
         raise ValueError("too many members")
     try:
-        document = json.loads(text, parse_constant=lambda _: None)
+        document = _DECODER.decode(
+            text if isinstance(text, str) else text.decode(json.detect_encoding(text), "surrogatepass")
+        )
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if told.count(b"[") + told.count(b"{") <= DEEPEST:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as _member
+from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any
 
 from .assets import AssetKind
+
+STATES = ("queued", "running", "input_required", "succeeded", "failed", "canceled")
+"""What a status word can mean."""
 
 KINDS = ("busy", "content", "auth", "balance", "rate", "invalid", "missing", "unsupported", "server", "unclear")
 """What a refusal means. "busy": nothing was created, may be repeated. "unclear": something may have been created."""
@@ -70,6 +75,21 @@ class States:
     failed: tuple[str, ...] = ()
     canceled: tuple[str, ...] = ()
 
+    def meaning(self, word: str) -> str:
+        """The member that knows the word, such as "queued"; "" when none does."""
+        told = word.casefold()
+        return self._plain.get(told) or self._matching(told)
+
+    @cached_property
+    def _plain(self) -> dict[str, str]:
+        """The words that are no patterns, and what they mean."""
+        words = (pattern.casefold() for name in STATES for pattern in getattr(self, name))
+        return {word: self._matching(word) for word in words if not set(word) & set("*?[")}
+
+    def _matching(self, word: str) -> str:
+        known = (name for name in STATES for pattern in getattr(self, name) if fnmatchcase(word, pattern.casefold()))
+        return next(known, "")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Refused:
@@ -91,6 +111,16 @@ class Refused:
     texts: Mapping[str, str] = _member(default_factory=dict)
     message: tuple[str, ...] = ("message", "error.message", "msg", "description")
     beside: tuple[str, ...] = ()
+
+    @cached_property
+    def yes(self) -> frozenset[str]:
+        """`accepted` as text."""
+        return frozenset(map(str, self.accepted))
+
+    @cached_property
+    def named(self) -> Mapping[str, str]:
+        """`kinds` by text."""
+        return {str(code): kind for code, kind in self.kinds.items()}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NoReturn
 from urllib.parse import urlsplit
 
@@ -54,6 +55,7 @@ class SecretKey:
         raise TypeError("A key is not pickled or copied; connect again where it is needed.")
 
 
+@lru_cache(maxsize=64)
 def normalise_base_url(url: str) -> str:
     """The address without its tail: scheme and host in lower case, no `/`, `/v1`, `/mj`, `/mj-fast` … at the end.
 

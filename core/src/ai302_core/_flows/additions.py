@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from urllib.parse import quote, urlsplit
 
 from ai302_core._accounts import Account
+from ai302_core._frozen import changed
 from ai302_core._wire import calls
 from ai302_core.errors import ParameterError
 from ai302_core.family import Operation
@@ -59,4 +59,6 @@ def added(account: Account, made: Plan, address: str | None, job_id: str) -> Pla
                 f"webhook: {name!r} is given as well; say the address once. Nothing was sent.", field="webhook"
             )
         target[name] = address.replace("{job_id}", quote(job_id, safe=""))
-    return replace(made, request=replace(request, extra=extra, query=query))
+    if extra == request.extra and query == request.query:
+        return made
+    return changed(made, request=changed(request, extra=extra, query=query))

@@ -44,7 +44,7 @@ def ask(account: Account, name: str, job: Job | None = None, *, timeout: float =
     start = yield from Now()
     failures = 0
     while True:
-        reply, trouble = yield from looking.asked(account, operation, call)
+        reply, trouble, _ = yield from looking.asked(account, operation, call)
         if reply is not None:
             return _paths.values(reply.document, question.at)
         now = yield from Now()

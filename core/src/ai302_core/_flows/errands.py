@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from ai302_core import _paths
 from ai302_core._accounts import Account
+from ai302_core._frozen import changed
 from ai302_core._steps import Call, Flow, Load, Now, Send, Sleep, Step
 from ai302_core._wire import calls
 from ai302_core.assets import Asset
@@ -68,7 +69,7 @@ def delivered(account: Account, finish: Any, job: Job, seen: Job, document: Any)
     if not all(isinstance(file, Asset) for file in files):
         raise _broken(account, "finish", "it returns something that is no Asset", job)
     if Result(job=seen, assets=files).deliverables:
-        return replace(seen, assets=files)
+        return changed(seen, assets=files)
     text = f"{account.name} reports success without a file so far; waiting on."
     known = any(notice.message == text for notice in seen.warnings)
     warnings = seen.warnings if known else (*seen.warnings, Notice(code="no_file", message=text))

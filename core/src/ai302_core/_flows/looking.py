@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from ai302_core import _paths, _policies, downloads
 from ai302_core._accounts import Account
 from ai302_core._files import keeping
+from ai302_core._frozen import changed
 from ai302_core._policies import GRACE, SPREAD
 from ai302_core._steps import Call, Flow, Now, Picture, Record, Reply, Send, Sleep
 from ai302_core._wire import calls, reading
@@ -62,10 +63,9 @@ def look_together(account: Account, jobs: Sequence[Job]) -> Flow[list[Look]]:
     many = operation.many
     if call is None or many is None:
         return (yield from look(account, jobs))
-    reply, trouble = yield from asked(account, operation, call)
-    if reply is None:
+    reply, trouble, now = yield from asked(account, operation, call)
+    if reply is None or now is None:
         return [Look(job=job, trouble=trouble) for job in jobs]
-    now = yield from Now()
     documents = {
         _paths.first_scalar(document, (many.id,)): document for document in _paths.values(reply.document, many.at)
     }
@@ -94,26 +94,25 @@ def operation_of(account: Account, job: Job) -> Operation:
 
 def asked(
     account: Account, operation: Operation, call: Call, remote_id: str | None = None
-) -> Flow[tuple[Reply | None, Trouble | None]]:
-    """A reply that speaks of jobs, or the trouble."""
+) -> Flow[tuple[Reply | None, Trouble | None, datetime | None]]:
+    """A reply that speaks of jobs and the moment it came, or the trouble."""
     try:
         reply = yield from Send(call)
     except TransportError as problem:
         problem.billed = "yes"
-        return None, Trouble(error=problem)
+        return None, Trouble(error=problem), None
     now = yield from Now()
     trouble = unreadable(account, operation, reply, now, remote_id)
-    return (None, trouble) if trouble else (reply, None)
+    return (None, trouble, None) if trouble else (reply, None, now)
 
 
 def _look_at(account: Account, operation: Operation, job: Job, call: Call | None = None) -> Flow[Look]:
     call = call or calls.poll_call(account, operation, job)
     if call is None:
         return Look(job=job)
-    reply, trouble = yield from asked(account, operation, call, job.remote_id)
-    if reply is None:
+    reply, trouble, now = yield from asked(account, operation, call, job.remote_id)
+    if reply is None or now is None:
         return Look(job=job, trouble=trouble)
-    now = yield from Now()
     return (yield from _taken_in(account, operation, job, reply.document, reply, now))
 
 
@@ -130,16 +129,16 @@ def _taken_in(
         except (TransportError, ReplyError) as problem:
             return Look(job=job, trouble=Trouble(error=problem))
     if seen.status is Status.SUCCEEDED and (dying := downloads.expiry_notice(seen.assets, now)):
-        seen = replace(seen, warnings=(*seen.warnings, dying))
+        seen = changed(seen, warnings=(*seen.warnings, dying))
     if seen == job and seen.raw == job.raw:
         return Look(job=job)
     if carried.files:
         body = carried.body(reply)
         files, contents = carried.named(seen.id, seen.assets)
-        done = replace(seen, assets=files)
+        done = changed(seen, assets=files)
         seen = yield from Record(lambda ledger: keeping.kept(ledger.results, done, contents))
     stands = yield from Record(lambda ledger: ledger.write(seen, body))
-    return Look(job=replace(stands, raw=seen.raw) if stands.raw is None else stands)
+    return Look(job=changed(stands, raw=seen.raw) if stands.raw is None else stands)
 
 
 def read(
@@ -181,7 +180,7 @@ def read(
         offered = planning.guarded(account, "actions", operation.actions, document, paid=job)
         actions = tuple(entry for entry in offered if entry.operation not in account.gateway.lacks)[:_BUTTONS]
     waiting = next((entry.needs for entry in actions if entry.name == "continue"), ())
-    return replace(
+    return changed(
         job,
         status=found,
         progress=1.0 if found is Status.SUCCEEDED else None if percent is None else min(percent, 0.99),
@@ -233,8 +232,8 @@ def follow(account: Account, job: Job, *, timeout: float | None, on_update: OnUp
     plan = yield from schedule_of(account, job, watched=on_update is not None)
     operation, told, watch = operation_of(account, job), job, Watch()
     call = calls.poll_call(account, operation, job) if job.status.followed else None
+    now = start
     while job.status.followed:
-        now = yield from Now()
         left = limit - (now - start).total_seconds()
         if left <= 0 and watch.looked:
             raise overdue(job, limit)
@@ -252,6 +251,7 @@ def follow(account: Account, job: Job, *, timeout: float | None, on_update: OnUp
         if on_update is not None and job != told:
             told = job
             on_update(job)
+            now = yield from Now()  # whoever watches may take his time
     return job
 
 

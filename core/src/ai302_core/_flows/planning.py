@@ -21,6 +21,7 @@ from ai302_core.requests import ActionRequest, Request, StoredRequest
 from . import giving
 from . import rules as _rules
 
+_DIGESTED = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":"), default=str)
 _OWN = {"extra", "query", "action", "task", "values", "needs"}
 
 
@@ -234,8 +235,7 @@ def _routed(account: Account, operation: Operation, request: Request) -> set[str
 def digest(stored: Request, parent: str | None = None) -> str:
     """The name of what the caller wrote: equal requests, equal digest; files by content, not by name."""
     document = {"request": _nameless(stored.to_json()), "parent": parent}
-    text = json.dumps(document, sort_keys=True, ensure_ascii=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_DIGESTED.encode(document).encode()).hexdigest()
 
 
 def _nameless(value: Any) -> Any:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from ai302_core import _paths
 from ai302_core._accounts import Account
+from ai302_core._frozen import changed
 from ai302_core._steps import Receipt, Reply
 from ai302_core._wire import inline, reading
 from ai302_core.errors import Ai302Error, JobUnconfirmed, RateLimitError, ReplyError, TransportError
@@ -26,8 +26,8 @@ _PERHAPS_THE_MODEL = frozenset({"invalid", "missing", "server", "unsupported"})
 def before(job: Job, why: str, now: datetime | None) -> Job:
     """The job as if the paid call had not been made: refused, or waiting for its answer again."""
     if job.remote_id is not None:
-        return replace(job, status=Status.INPUT_REQUIRED, message=why)
-    return replace(job, status=Status.REFUSED, message=why, billed="no", finished_at=now)
+        return changed(job, status=Status.INPUT_REQUIRED, message=why)
+    return changed(job, status=Status.REFUSED, message=why, billed="no", finished_at=now)
 
 
 def shared(receipt: Receipt, rest: Sequence[Job], now: datetime) -> Receipt:
@@ -36,20 +36,20 @@ def shared(receipt: Receipt, rest: Sequence[Job], now: datetime) -> Receipt:
     if lead is None or not rest:
         return receipt
     if lead.remote_id is None:
-        return replace(receipt, others=tuple(sharing(lead, row, now) for row in rest))
+        return changed(receipt, others=tuple(sharing(lead, row, now) for row in rest))
     # (wire/midjourney.md 2.4, 2026-11-21): up to as many as were asked for.
     ids = [name.strip() for name in lead.remote_id.split(",") if name.strip()] or [lead.remote_id]
-    others = [sharing(replace(lead, remote_id=name), row, now) for name, row in zip(ids[1:], rest, strict=False)]
+    others = [sharing(changed(lead, remote_id=name), row, now) for name, row in zip(ids[1:], rest, strict=False)]
     idle = f"The service started {len(ids)} jobs and no more."
     others += [before(row, idle, now) for row in rest[len(ids) - 1 :]]
-    return replace(receipt, job=replace(lead, remote_id=ids[0]), others=tuple(others))
+    return changed(receipt, job=changed(lead, remote_id=ids[0]), others=tuple(others))
 
 
 def sharing(lead: Job, row: Job, now: datetime) -> Job:
     """Another row of the same call, with the fate of the first."""
     if lead.status is Status.SUBMITTING:
-        lead = replace(lead, status=Status.UNCONFIRMED, billed="unknown", submitted_at=now)
-    return replace(
+        lead = changed(lead, status=Status.UNCONFIRMED, billed="unknown", submitted_at=now)
+    return changed(
         row,
         status=lead.status,
         remote_id=lead.remote_id,
@@ -103,9 +103,9 @@ def _accepted(account: Account, made: Plan, job: Job, answer: Reply, now: dateti
         return Receipt(job=_failed(operation, job, answer, now), reply=answer.body)
     if not done and remote_id is None:
         lost = unclear(job, f"The answer names no task: {reading.excerpt(answer)}.", now, answer)
-        return replace(lost, reply=carried.body(answer), files=contents)
+        return changed(lost, reply=carried.body(answer), files=contents)
     early, _ = reading.state(document, answer.status, operation.pending)
-    accepted = replace(
+    accepted = changed(
         job,
         status=Status.SUCCEEDED if done else early if early and not early.settled else Status.QUEUED,
         remote_id=remote_id,
@@ -125,7 +125,7 @@ def _accepted(account: Account, made: Plan, job: Job, answer: Reply, now: dateti
 
 def _failed(operation: Operation, job: Job, answer: Reply, now: datetime) -> Job:
     """A job whose failure is the very answer to its submit; whether it is billed, the answer does not say."""
-    return replace(
+    return changed(
         job,
         status=Status.FAILED,
         message=_paths.said(answer.document, operation.failure),
@@ -157,13 +157,13 @@ def _refused(account: Account, job: Job, said: reading.Refusal, answer: Reply, n
 
 
 def _over(job: Job, error: Ai302Error, answer: Reply, now: datetime) -> Receipt:
-    refused = replace(before(job, error.message, now), code=str(getattr(error, "code", "")))
+    refused = changed(before(job, error.message, now), code=str(getattr(error, "code", "")))
     return Receipt(job=refused, reply=answer.body, error=error)
 
 
 def unclear(job: Job, why: str, now: datetime, answer: Reply | None = None) -> Receipt:
     text = f"The answer to the submit never came or cannot be read ({why}) It may have been accepted and billed."
-    lost = replace(
+    lost = changed(
         job,
         status=Status.UNCONFIRMED,
         message=text,

@@ -10,6 +10,7 @@ from ai302_core import _policies
 from ai302_core._accounts import Account
 from ai302_core._files import media as _media
 from ai302_core._files import naming
+from ai302_core._frozen import changed
 from ai302_core._steps import Call, Flow, Load, NewId, Now, Paid, Picture, Receipt, Record, Reply, Sleep
 from ai302_core.errors import Ai302Error, ConfigError, KeyConflict, ParameterError, RateLimitError, TransportError
 from ai302_core.family import Operation
@@ -118,8 +119,9 @@ def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
     job = yield from new_job(account, made, stored, order)
     made = additions.added(account, made, order.webhook, job.id)
     call, warnings = yield from uploading.ready(account, made, loaded, order.timeout)
-    job = replace(job, warnings=(*order.notices, *warnings))
-    limits = replace(account.limits, stale_after=account.timeouts.wait or made.operation.timeout)
+    if order.notices or warnings:
+        job = changed(job, warnings=(*order.notices, *warnings))
+    limits = changed(account.limits, stale_after=account.timeouts.wait or made.operation.timeout)
     intent = Intent(job=job, digest=digest, again=order.again, save_to=order.save_to, limits=limits)
     while True:
         claim = yield from claimed(account, intent, order.place_timeout or order.timeout)
@@ -188,10 +190,9 @@ def new_job(account: Account, made: Plan, stored: Request, order: Order) -> Flow
 
 def claimed(account: Account, intent: Intent, timeout: float) -> Flow[Claim]:
     """Record the intent, waiting while the account's `concurrent` jobs are all busy."""
-    start = yield from Now()
+    now = start = yield from Now()
     while True:
-        now = yield from Now()
-        intent = replace(intent, job=replace(intent.job, created_at=now))
+        intent = changed(intent, job=changed(intent.job, created_at=now))
         claim = yield from _recorded(intent)
         if not claim.waiting:
             return claim
@@ -202,6 +203,7 @@ def claimed(account: Account, intent: Intent, timeout: float) -> Flow[Claim]:
                 hint=f"Try again later, or raise [providers.{account.name}] limits in gen302.toml.",
             )
         yield from Sleep(1.0, _policies.SPREAD)
+        now = yield from Now()
 
 
 def _recorded(intent: Intent) -> Flow[Claim]:

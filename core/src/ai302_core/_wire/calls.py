@@ -19,6 +19,7 @@ from . import multipart
 
 _PLACE = re.compile(r"\{(\w+)\}")
 _MISSING = object()
+_WRITER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 class Watched:
@@ -120,7 +121,7 @@ def _encoded(document: Any, *, form: bool) -> tuple[str, bytes]:
 
 
 def _json(document: Any) -> bytes:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return _WRITER.encode(document).encode()
 
 
 def _text(value: Any) -> str:

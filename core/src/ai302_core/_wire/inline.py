@@ -94,12 +94,19 @@ def asset(picture: Picture, mark: str, *, kind: AssetKind | None = None, role: s
 
 def _without(value: Any, files: dict[str, Picture]) -> Any:
     """The value itself where nothing was in it."""
-    if isinstance(value, dict):
-        members = {name: _without(entry, files) for name, entry in value.items()}
-        return members if any(members[name] is not value[name] for name in value) else value
-    if isinstance(value, list):
-        entries = [_without(entry, files) for entry in value]
-        return entries if any(new is not old for new, old in zip(entries, value, strict=True)) else value
+    if isinstance(value, (dict, list)):
+        taken = {}
+        for place, entry in value.items() if isinstance(value, dict) else enumerate(value):
+            if (type(entry) is str and len(entry) >= _LEAST) or type(entry) in (dict, list):
+                slim = _without(entry, files)
+                if slim is not entry:
+                    taken[place] = slim
+        if not taken:
+            return value
+        other = value.copy()
+        for place, slim in taken.items():
+            other[place] = slim
+        return other
     if not isinstance(value, str) or len(value) < _LEAST:
         return value
     if value.lstrip()[:1] in ("{", "["):

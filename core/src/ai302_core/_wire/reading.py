@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +28,6 @@ from ai302_core.jobs import Status
 
 from . import inline
 
-_STATES = ("queued", "running", "input_required", "succeeded", "failed", "canceled")
 _BY_KIND: dict[str, type[ApiError]] = {
     "busy": RateLimitError,
     "rate": RateLimitError,
@@ -43,6 +41,7 @@ _BY_KIND: dict[str, type[ApiError]] = {
     "unclear": ServerError,
 }
 _BY_STATUS = {401: "auth", 402: "balance", 403: "auth", 404: "missing", 405: "unsupported", 410: "missing", 429: "busy"}
+_PERCENT = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(%?)")
 _CODE = 100  # characters a code or a status word may have; the rest of a longer one says nothing
 _FILES = 1000  # files a job may have, and _REQUESTS requests it may have been billed under, of _ID characters each
 _REQUESTS, _ID = 100, 200
@@ -88,10 +87,10 @@ def refusal(reply: Reply, envelopes: Iterable[Refused], now: datetime) -> Refusa
     known = True
     for envelope in envelopes:
         code = _paths.first_scalar(document, envelope.at)
-        if code is None or code in {str(entry) for entry in envelope.accepted}:
+        if code is None or code in envelope.yes:
             continue
         message = _paths.said(document, envelope.message, envelope.beside)
-        kinds = {str(key): kind for key, kind in envelope.kinds.items()}
+        kinds = envelope.named
         if code not in kinds and not envelope.others:
             continue
         by_text = (kind for pattern, kind in envelope.texts.items() if re.search(pattern, message, re.IGNORECASE))
@@ -205,10 +204,8 @@ def state(document: Any, status: int, rows: Sequence[States]) -> tuple[Status | 
         word = str(status) if row.at == "#" else _word(document, row.at)
         if word is None:
             continue
-        for name in _STATES:
-            patterns = getattr(row, name)
-            if any(fnmatch.fnmatchcase(word.casefold(), pattern.casefold()) for pattern in patterns):
-                return Status(name), word[:_CODE]
+        if name := row.meaning(word):
+            return Status(name), word[:_CODE]
         unknown = unknown or word[:_CODE]
     return None, unknown
 
@@ -283,7 +280,7 @@ def progress(document: Any, paths: Iterable[str]) -> float | None:
     """0..1 from "45%", 45, "45" or 0.45; None for words and nothing."""
     for path in paths:
         for value in _paths.values(document, path):
-            match = re.match(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(%?)", str(value)) if not isinstance(value, bool) else None
+            match = _PERCENT.match(str(value)) if not isinstance(value, bool) else None
             if match:
                 number = float(match[1])
                 fraction = isinstance(value, float) and number <= 1 and not match[2]

@@ -38,10 +38,10 @@ def unreadable(
 ) -> Trouble | None:
     """The trouble with a reply that says nothing about a job; None when it does."""
     name = f"{account.name} ({account.gateway.name})"
-    missing = reply.status in operation.missing or any(
-        re.search(pattern, reply.text[:2000]) for pattern in operation.missing_texts
+    missing = reply.status in operation.missing or bool(
+        operation.missing_texts and any(re.search(text, reply.text[:2000]) for text in operation.missing_texts)
     )
-    empty = 200 <= reply.status < 300 and reply.body.strip() in (b"", b"null")
+    empty = 200 <= reply.status < 300 and reply.document is None and reply.body.strip() in (b"", b"null")
     if missing or empty:
         unknown = NotFoundError(
             f"{name} does not know this task (HTTP {reply.status}).",
@@ -50,15 +50,16 @@ def unreadable(
             hint="Look at the service's own history before you pay again.",
         )
         return Trouble(error=unknown, missing=True)
-    after = reading.retry_after(reply, now)
     if reply.status >= 500 or reply.status in _TRANSIENT:
+        after = reading.retry_after(reply, now)
         text = f"{name} has trouble (HTTP {reply.status}). {reading.likely_cause(reply)}"
         return Trouble(error=ReplyError(text, billed="yes", retryable=True), after=after)
     said = reading.refusal(reply, (*account.gateway.refused, *operation.refused), now)
     if said is not None and not reading.names_task(reply, remote_id):
         error = said.error(name)
         error.billed = "yes"
-        return Trouble(error=error, fatal=said.kind in _FATAL, missing=said.kind == "missing", after=after)
+        return Trouble(error=error, fatal=said.kind in _FATAL, missing=said.kind == "missing",
+                       after=reading.retry_after(reply, now))  # fmt: skip
     if reply.document is None or not 200 <= reply.status < 300:
         text = f"{name} answered something unreadable: {reading.excerpt(reply)}. {reading.likely_cause(reply)}"
         return Trouble(error=ReplyError(text, billed="yes", retryable=True))
