@@ -39,7 +39,7 @@ def refused(work: Callable[[], object]) -> LedgerError:
     error = caught.value
     assert error.message.endswith(" Nothing was sent.")
     assert error.billed == "no"
-    assert error.hint.endswith((".", "ai302-core"))
+    assert error.hint.endswith((".", "pip install ./core"))
     return error
 
 

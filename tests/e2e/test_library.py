@@ -96,6 +96,9 @@ def test_upscaling_the_same_picture_twice_pays_once(shop: Shop, mode: str) -> No
     assert (again.id, again.parent, again.status) == (first.id, parent.id, Status.SUCCEEDED)
     assert buyer.act(parent, "upscale-3").id != first.id
     assert shop.sandbox.paid_by == {("midjourney", "imagine"): 1, ("midjourney", "action"): 2}
+    named = buyer.act(parent, "U4", key="the fourth")
+    assert {buyer.act(parent, "upscale-4", key=key).id for key in (None, "another name")} == {named.id}
+    assert shop.sandbox.paid_by == {("midjourney", "imagine"): 1, ("midjourney", "action"): 3}
     (path,) = buyer.save(result, shop.folder)
     assert picture_size(path.read_bytes()) == ("PNG", 320, 320)
 
@@ -108,6 +111,7 @@ def test_a_region_is_varied_through_the_window(shop: Shop, mode: str, gateway: s
         buyer.act(single, "vary-region", prompt="a red door")
     assert refused.value.field == "mask"
     mask = png("white", (320, 320))
+    shop.sandbox.fault("poll", "unknown_word")  # before the window shows
     result = buyer.wait(buyer.act(single, "vary-region", mask=mask, prompt="a red door"))
     assert len(buyer.save(result, shop.folder)) == 4
     assert shop.sandbox.paid_by[("midjourney", "modal")] == 1

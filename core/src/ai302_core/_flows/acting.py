@@ -89,27 +89,31 @@ def act(
         webhook=webhook,
         parent=job,
         operation=operation,
+        once=action.once,
     )
     child = yield from submitting.submit(account, request, order)
     if child.answered or child.status.settled or child.status is Status.UNCONFIRMED:
         return child
     if action.needs or child.status is Status.INPUT_REQUIRED:
-        child = yield from window(account, child)
+        child = yield from window(account, child, sure=bool(action.needs))
         if child.status is Status.INPUT_REQUIRED and not child.answered:
             answers = _answers(account, child, request)
             child = yield from submitting.answer_window(account, child, answers, timeout, webhook)
     return child
 
 
-def window(account: Account, job: Job) -> Flow[Job]:
+def window(account: Account, job: Job, *, sure: bool) -> Flow[Job]:
     """Look until the window a press opened shows, for about 20 seconds.
 
     A relay may sync with its upstream every 15 s only (wire/midjourney.md 3.4 and 9 no. 8, 2026-11-21).
+
+    sure  the press always opens one and its answer cannot be stored: whatever the service says meanwhile, it will show
     """
+    still = (Status.QUEUED, Status.RUNNING) if sure else (Status.QUEUED,)
     for attempt in range(1, 13):
         (seen,) = yield from looking.look(account, [job])
         job = seen.job
-        if seen.trouble is None and job.status is not Status.QUEUED:
+        if seen.trouble is None and job.status not in still:
             break
         yield from Sleep(_policies.backoff(attempt, first=0.5, ceiling=2.0), _policies.SPREAD)
     return job

@@ -12,7 +12,7 @@ from ai302_core._steps import Receipt, Reply
 from ai302_core._wire import inline, reading
 from ai302_core.errors import Ai302Error, JobUnconfirmed, RateLimitError, ReplyError, TransportError
 from ai302_core.family import Operation
-from ai302_core.jobs import Job, Status
+from ai302_core.jobs import Job, Notice, Status
 
 from .planning import Plan
 
@@ -173,6 +173,15 @@ def unclear(job: Job, why: str, now: datetime, answer: Reply | None = None) -> R
     )
     error = JobUnconfirmed(text, job=lost, hint=f"gen302 jobs reconcile {job.id} (it is never sent again by itself)")
     return Receipt(job=lost, reply=answer.body if answer else b"", error=error)
+
+
+def unwritten(job: Job, trouble: Ai302Error) -> Job:
+    """The job as its caller gets it when the ledger could not take its receipt."""
+    text = (
+        f"The job was accepted and is paid, but the ledger could not record it: {trouble.message} "
+        f"Its task id is {job.remote_id}; keep it, `gen302 jobs adopt {job.remote_id}` takes it up again."
+    )
+    return replace(job, warnings=(*job.warnings, Notice(code="ledger", message=text)))
 
 
 def _busy(account: Account, answer: Reply, now: datetime) -> RateLimitError:

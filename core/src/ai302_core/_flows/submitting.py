@@ -12,7 +12,7 @@ from ai302_core._files import media as _media
 from ai302_core._files import naming
 from ai302_core._frozen import changed
 from ai302_core._steps import Call, Flow, Load, NewId, Now, Paid, Picture, Receipt, Record, Reply, Sleep
-from ai302_core.errors import Ai302Error, ConfigError, KeyConflict, ParameterError, RateLimitError, TransportError
+from ai302_core.errors import ConfigError, KeyConflict, ParameterError, RateLimitError, TransportError
 from ai302_core.family import Operation
 from ai302_core.jobs import Job, Notice, Preview, Status
 from ai302_core.ledger import Claim, Intent
@@ -33,6 +33,7 @@ class Order:
     timeout  seconds to wait for a busy gateway; `place_timeout` for a place within our own limits, if longer
     webhook  the address the service is to call, `{job_id}` in it filled
     parent, operation  of a press: whose action it is, and what it starts
+    once     pressing again makes nothing new: the job of the first press answers, whatever key it has
     notices  what was learned on the way here; the job says it
     """
 
@@ -46,6 +47,7 @@ class Order:
     webhook: str | None = None
     parent: Job | None = None
     operation: Operation | None = None
+    once: bool = False
     notices: tuple[Notice, ...] = ()
 
 
@@ -113,6 +115,10 @@ def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
         held = yield from holder(account, order, digest)
         if held is not None:
             return held
+    if order.once and order.parent is not None:
+        first = yield from _pressed(order.parent, digest)
+        if first is not None:
+            return first
     if made.operation.prepare:
         flow = planning.guarded(account, "prepare", made.operation.prepare, made.request)
         made = replace(made, request=(yield from errands.run(account, "prepare", flow)))
@@ -142,6 +148,18 @@ def _known(order: Order, digest: str) -> Flow[Order]:
     claim = yield from Record(lambda ledger: ledger.find_key(key, digest))
     dead = claim is not None and claim.job is not None and claim.job.status in OVER
     return replace(order, again=dead)
+
+
+def _pressed(parent: Job, digest: str) -> Flow[Job | None]:
+    """The first job of the same press that was not in vain; None when there is none."""
+    jobs = yield from Record(lambda ledger: ledger.jobs(since=parent.created_at, text=parent.remote_id or ""))
+    for entry in reversed(jobs):
+        vain = entry.status in OVER or entry.status is Status.REFUSED
+        if vain or entry.parent != parent.id or entry.request is None:
+            continue
+        if planning.digest(entry.request, entry.parent) == digest:
+            return entry
+    return None
 
 
 def holder(account: Account, order: Order, digest: str) -> Flow[Job | None]:
@@ -249,7 +267,7 @@ def bought(account: Account, made: Plan, job: Job, call: Call, timeout: float, r
         if got.job is not None:
             if got.error is not None:
                 raise got.error  # a caller who waits for its job writes what the ledger could not
-            return got.job if got.trouble is None else _unwritten(got.job, got.trouble)
+            return got.job if got.trouble is None else receipts.unwritten(got.job, got.trouble)
         asked = got.after
         wait = _policies.backoff(attempt, asked)
         now = yield from Now()
@@ -270,14 +288,6 @@ def _torn(job: Job) -> Flow[None]:
 def _take_back(job: Job, why: str, now: datetime | None) -> Flow[None]:
     before = receipts.before(job, why, now)
     yield from Record(lambda ledger: ledger.write(before))
-
-
-def _unwritten(job: Job, trouble: Ai302Error) -> Job:
-    text = (
-        f"The job was accepted and is paid, but the ledger could not record it: {trouble.message} "
-        f"Its task id is {job.remote_id}; keep it, `gen302 jobs adopt {job.remote_id}` takes it up again."
-    )
-    return replace(job, warnings=(*job.warnings, Notice(code="ledger", message=text)))
 
 
 def answer_window(

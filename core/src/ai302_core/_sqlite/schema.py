@@ -86,7 +86,7 @@ def is_current(db: sqlite3.Connection) -> bool:
         raise LedgerError(
             f"The ledger has version {version}, made by a newer ai302-core; this one knows versions up to "
             f"{len(MIGRATIONS)}.",
-            hint="Upgrade: pip install --upgrade ai302-core",
+            hint="Bring your clone up to date and install it: git pull && pip install ./core",
         )
     return bool(application == APPLICATION_ID and version == len(MIGRATIONS))
 
