@@ -225,7 +225,7 @@ def test_a_newer_ledger_is_refused(path: Path, ledger: SqliteLedger) -> None:
     error = refused(lambda: claim(ledger, "job-2"))
     assert "version 70, made by a newer ai302-core" in error.message
     assert f"up to {CURRENT}." in error.message
-    assert "pip install --upgrade ai302-core" in error.hint
+    assert "pip install ./core" in error.hint
     assert path.read_bytes() == before
 
 

@@ -102,7 +102,7 @@ def act(
     return child
 
 
-def window(account: Account, job: Job, *, sure: bool) -> Flow[Job]:
+def window(account: Account, job: Job, *, sure: bool = False) -> Flow[Job]:
     """Look until the window a press opened shows, for about 20 seconds.
 
     A relay may sync with its upstream every 15 s only (wire/midjourney.md 3.4 and 9 no. 8, 2026-11-21).
