@@ -181,7 +181,7 @@ def unwritten(job: Job, trouble: Ai302Error) -> Job:
         f"The job was accepted and is paid, but the ledger could not record it: {trouble.message} "
         f"Its task id is {job.remote_id}; keep it, `gen302 jobs adopt {job.remote_id}` takes it up again."
     )
-    return replace(job, warnings=(*job.warnings, Notice(code="ledger", message=text)))
+    return changed(job, warnings=(*job.warnings, Notice(code="ledger", message=text)))
 
 
 def _busy(account: Account, answer: Reply, now: datetime) -> RateLimitError:
