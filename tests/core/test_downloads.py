@@ -236,6 +236,24 @@ def test_bytes_without_a_proof_of_what_they_belong_to_are_not_built_upon(tmp_pat
     held.close(keep=False)
 
 
+def test_a_note_that_replaces_another_is_on_the_disk_before_the_bytes_it_speaks_of(
+    part: Part, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[bytes] = []
+    notes = part.path.with_name(f"{part.path.name}.json")
+
+    def recorded(handle: int) -> None:
+        if os.path.samestat(os.fstat(handle), notes.stat()):
+            synced.append(notes.read_bytes())
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    part.began(200, {"etag": '"a"'})  # lost with its machine, it leaves bytes that nothing builds upon
+    assert synced == []
+    assert b'"a' in notes.read_bytes()
+    part.began(200, {"etag": '"b"'})
+    assert [b'\\"b' in note for note in synced] == [True]
+
+
 def test_a_part_that_has_become_a_saved_file_is_never_written_into(tmp_path: Path, parts: Parts) -> None:
     (tmp_path / ".x.part").write_bytes(PICTURE)
     (tmp_path / ".x.part.json").write_text(json.dumps({"etag": '"v1"'}))

@@ -12,6 +12,7 @@ from pathlib import Path
 from . import _clock
 from ._accounts import Account
 from ._connection import Connection
+from ._files import placing
 from ._flows import acting, looking, routing, settling
 from ._flows import outcomes as _outcomes
 from ._flows.following import Agenda, Batch, Followed
@@ -307,6 +308,7 @@ def _open(connection: Connection) -> list[Job]:
     ledger = connection.ledger
     still = (Status.SUBMITTING, Status.QUEUED, Status.RUNNING, Status.INPUT_REQUIRED, Status.UNCONFIRMED)
     jobs = ledger.jobs(status=still)
-    unsaved = ledger.unsaved(_outcomes.complete)
+    # A process that died at the end of a save may have left a temporary file: then saving, which is free, goes on.
+    unsaved = ledger.unsaved(lambda job, files: _outcomes.complete(job, files) and not placing.unswept(job, files))
     mine = set(ledger.lease([job.id for job in jobs + unsaved], _LEASE))
     return [job for job in reversed(jobs + unsaved) if job.id in mine and job.status is not Status.SUBMITTING]

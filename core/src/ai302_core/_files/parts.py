@@ -20,7 +20,7 @@ from .locking import locked
 from .sniffing import sniff, whole
 from .writing import beginning, digest, write
 
-__all__ = ["Examined", "Fetched", "Part"]
+__all__ = ["Examined", "Fetched", "Part", "left"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Part:
 
     def __init__(self, folder: Path, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / f".{name}.part"
+        self.path = _path(folder, name)
         lock = locked(_notes(self.path))
         self._shared = lock is not None
         if lock is None:  # another process is at it, or this file system has no locks: an own file, not resumed later
@@ -80,12 +80,13 @@ class Part:
             return {}
         return known if isinstance(known, dict) else {}
 
-    def _write(self) -> None:
+    def _write(self, durable: bool = True) -> None:
         self._lock.seek(0)
         self._lock.truncate()
         self._lock.write(json.dumps(self._known).encode())
         self._lock.flush()
-        os.fsync(self._lock.fileno())
+        if durable:
+            os.fsync(self._lock.fileno())
 
     def _validator(self) -> str:
         # If-Range takes strong validators only (RFC 9110 13.1.5).
@@ -102,9 +103,11 @@ class Part:
     def began(self, status: int, headers: Mapping[str, str]) -> None:
         """Note what identifies the body that follows."""
         if status == 200:
+            before = self._known
             coded = headers.get("content-encoding", "identity") != "identity"
             self._known = {} if coded else {"etag": headers.get("etag"), "modified": headers.get("last-modified")}
-            self._write()
+            # Where nothing was known, a crash of the machine can only lose this note, and the bytes with it.
+            self._write(durable=bool(before or self.size))
 
     def restart(self) -> None:
         """Forget the bytes that are there."""
@@ -170,6 +173,15 @@ class Part:
         with suppress(OSError):
             notes.unlink(missing_ok=True)
         self._lock.close()
+
+
+def left(folder: Path, name: str) -> bool:
+    """Whether there is a part of that name: in use, or left by a process that died. Its notes come first, go last."""
+    return _notes(_path(folder, name)).exists()
+
+
+def _path(folder: Path, name: str) -> Path:
+    return folder / f".{name}.part"
 
 
 def _notes(path: Path) -> Path:

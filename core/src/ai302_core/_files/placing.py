@@ -14,11 +14,11 @@ from ai302_core.ledger import FileRecord
 from . import cutting, naming
 from .fetching import refuse
 from .naming import Target, candidates, fold
-from .parts import Fetched, Part
+from .parts import Fetched, Part, left
 from .sniffing import pixels
 from .writing import beginning, digest, publish, publish_content
 
-__all__ = ["Piece", "put", "survey", "together"]
+__all__ = ["Piece", "put", "survey", "together", "unswept"]
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,12 @@ def put(job: Job, to: str, piece: Piece, part: Part, fetched: Fetched) -> tuple[
         asset = replace(whole.asset, media_type=fetched.media_type, width=sides[0], height=sides[1])
         records.append(_record(asset, path, fetched.sha256, fetched.size))
     return records, notices
+
+
+def unswept(job: Job, files: Sequence[FileRecord]) -> bool:
+    """Whether a process that died between the record of a file and the end of its save left its part beside it."""
+    folders = {Path(record.path).parent for record in files}
+    return any(left(folder, _part_name(job.id, asset)) for folder in folders for asset in job.assets)
 
 
 def _record(asset: Asset, path: Path, sha256: str, size: int) -> FileRecord:

@@ -8,6 +8,7 @@ import queue
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -18,16 +19,36 @@ from . import bodies
 
 _HEAD = 2000
 _MUCH = 2**20  # bytes hashed in one go; a file of less needs no thread
+_PIECE = 2**19  # bytes read at once by who hashes: they stay in the processor's cache
+
+AT_ONCE = max(1, (os.cpu_count() or 1) // 2)
+"""Files hashed at once in this process: the other processors are for looks, and for what comes in."""
+
+
+_turns = threading.Semaphore(AT_ONCE)
+
+
+def _after_fork_in_child() -> None:
+    """The threads that held a turn are not in the child."""
+    global _turns
+    _turns = threading.Semaphore(AT_ONCE)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 class Hashing:
-    """SHA-256 of bytes that come in pieces, taken by a thread of its own: hashing leaves the interpreter to others."""
+    """SHA-256 of a file while it is written: a thread reads behind the writer, nothing is copied in the interpreter."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb", buffering=0)
+        self._buffer = memoryview(bytearray(_PIECE))
         self._sum = hashlib.sha256()
-        self._waiting = bytearray()
+        self.wants = _MUCH  # the size at which it wants to be told
         self._thread: threading.Thread | None = None
-        self._given: queue.Queue[bytearray | None] = queue.Queue(8)  # memory stays flat when hashing is the slower
+        self._told: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._dropped = False
 
     def __enter__(self) -> Self:
         return self
@@ -35,33 +56,41 @@ class Hashing:
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, at: TracebackType | None
     ) -> None:
+        self._dropped = True
         self._end()
+        self._file.close()
 
-    def take(self, piece: bytes) -> None:
-        """The next bytes."""
-        self._waiting += piece
-        if len(self._waiting) >= _MUCH:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="gen302-hashing", daemon=True)
-                with _threads.deaf():
-                    self._thread.start()
-            self._given.put(self._waiting)
-            self._waiting = bytearray()
+    def grown(self, size: int) -> None:
+        """So many bytes are in the file by now, out of the writer's own buffer."""
+        self.wants = size + _MUCH
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._follow, name="gen302-hashing", daemon=True)
+            with _threads.deaf():
+                self._thread.start()
+        self._told.put(True)
 
     def hexdigest(self) -> str:
-        """The hash of all that was taken."""
+        """The hash of all that is in the file. Raises OSError where it cannot be read."""
         self._end()
-        self._sum.update(self._waiting)
-        self._waiting = bytearray()
+        self._read()
         return self._sum.hexdigest()
 
-    def _work(self) -> None:
-        while (content := self._given.get()) is not None:
-            self._sum.update(content)
+    def _follow(self) -> None:
+        with suppress(OSError):  # `hexdigest` meets it again, where somebody hears it
+            while self._told.get():
+                self._read()
+
+    def _read(self) -> None:
+        while not self._dropped:
+            with _turns:
+                size = self._file.readinto(self._buffer)
+                if not size:
+                    return
+                self._sum.update(self._buffer[:size])
 
     def _end(self) -> None:
         if self._thread is not None:
-            self._given.put(None)
+            self._told.put(False)
             self._thread.join()
             self._thread = None
 
@@ -90,7 +119,7 @@ def poured(
                     break
         return Streamed(status, headers, step.path.stat().st_size if step.path.exists() else 0, head[:_HEAD])
     broken = ""
-    with step.path.open("ab" if status == 206 else "wb") as file, Hashing() as hashing:
+    with step.path.open("ab" if status == 206 else "wb") as file, Hashing(step.path) as hashing:
         if step.began is not None:
             step.began(status, headers)
         size = file.tell()
@@ -98,9 +127,10 @@ def poured(
         try:
             for piece in pieces:
                 file.write(piece)
-                if fresh:
-                    hashing.take(piece)
                 size += len(piece)
+                if fresh and size >= hashing.wants:
+                    file.flush()
+                    hashing.grown(size)
                 if size > step.limit:
                     broken = f"it is larger than the limit of {step.limit} bytes"
                 elif pace.slow(size):
