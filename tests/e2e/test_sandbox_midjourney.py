@@ -112,6 +112,13 @@ def either(request: pytest.FixtureRequest, gen302_sandbox: RunningSandbox) -> Ca
     return Caller(gen302_sandbox, request.param)
 
 
+def of(sandbox: RunningSandbox, **headers: str) -> Caller:
+    """A stranger with headers of its own, such as those of a self-hosted server."""
+    caller = Caller(sandbox)
+    caller.http = client(sandbox.url, **headers)
+    return caller
+
+
 # -- from prompt to picture --------------------------------------------------------------------------------------------
 
 
@@ -745,3 +752,63 @@ def test_stopping_twice_is_fine_and_closes_the_port() -> None:
     sandbox.stop()
     with pytest.raises(httpx.ConnectError):
         httpx.get(sandbox.url)
+
+
+# -- self-hosted: the .NET server and the Java one, as their sources say (wire/midjourney.md 2 to 10) -----------------
+
+
+def test_the_net_server_as_a_stranger_meets_it() -> None:
+    with serve(families=[emulation()], speed=0, gateway="mjproxy-net") as sandbox:
+        assert anonymous(sandbox.url + "/mj/task/1/fetch").text == "Authorization header missing."
+        assert of(sandbox, Authorization=f"Bearer {KEY}").post("/submit/imagine", {"prompt": "a"}).status_code == 401
+        net = of(sandbox, Authorization=KEY)
+        assert (net.http.get("/mj/task/1/fetch").status_code, net.http.get("/mj/task/queue").status_code) == (204, 404)
+        first = net.look(net.submit("imagine", prompt="a lamp", state="job-1"))
+        assert (first["status"], first["progress"], first["startTime"], first["imageUrl"]) == ("NOT_START",) + (
+            None,
+        ) * 3
+        grid = net.done(first["id"])
+        assert [set(entry) for entry in grid["imageUrls"]] == [{"url", "thumbnail"}] * 4
+        assert {"messageIds", "displays", "isOfficial", "videoDuration", "seedError"} < set(grid)
+        assert (grid["state"], grid["parentId"], grid["useTime"]) == ("job-1", None, "30.00 s")
+        # A bookmark makes no task: the parent's id comes back, and nothing is paid for.
+        uuid = grid["jobId"]
+        assert net.submit("action", taskId=grid["id"], customId=f"MJ::BOOKMARK::{uuid}") == grid["id"]
+        assert sandbox.paid == 1
+        single = net.done(net.press(grid, "U2"))
+        assert (single["action"], single["parentId"]) == ("UPSCALE", grid["id"])
+        # Its words: a zoom is OUTPAINT, a reroll is whatever was rolled.
+        assert net.done(net.press(single, "Zoom Out 2x"))["action"] == "OUTPAINT"
+        assert net.done(net.press(net.done(net.press(grid, "V1")), "🔄"))["action"] == "VARIATION"
+        both = [{entry["id"] for entry in net.post(f"/task/list-by-{what}", {"ids": [grid["id"], "x"]}).json()}
+                for what in ("ids", "condition")]  # fmt: skip
+        assert both == [{grid["id"]}] * 2
+        assert net.post("/submit/change", {"action": "UPSCALE", "index": 1, "taskId": grid["id"]}).status_code == 404
+        assert net.post("/submit/action", {"taskId": "1", "customId": "x"}).json()["code"] == 3
+        running = net.submit("imagine", prompt="another")
+        assert (net.http.post(f"/mj/task/{running}/cancel").content, net.look(running)["status"]) == (b"", "FAILURE")
+        assert net.http.post("/mj/task/12345/cancel").status_code == 200
+
+
+def test_the_java_server_as_a_stranger_meets_it() -> None:
+    with serve(families=[emulation()], speed=0, gateway="mjproxy-java") as sandbox:
+        refused = anonymous(sandbox.url + "/mj/task/1/fetch", Authorization=f"Bearer {KEY}")
+        assert (refused.status_code, refused.content) == (401, b"")
+        java = of(sandbox, **{"mj-api-secret": KEY})
+        unknown = java.http.get("/mj/task/1/fetch")
+        assert (unknown.status_code, unknown.content) == (200, b"")
+        grid = java.done(java.submit("imagine", prompt="a lamp"))
+        assert "buttons" not in grid
+        assert grid["description"] == "/imagine a lamp"
+        told = java.done(java.submit("describe", base64=png()))
+        assert told["description"] == f"/describe {told['id']}.png"
+        first = java.submit("change", taskId=grid["id"], action="UPSCALE", index=1)
+        second = java.submit("blend", base64Array=[png(), png()])
+        assert [entry["id"] for entry in java.http.get("/mj/task/queue").json()] == [first, second]
+        assert [java.done(made)["description"] for made in (first, second)] == [
+            f"/up {grid['id']} U1", f"/blend {second} 2",
+        ]  # fmt: skip
+        assert java.http.get("/mj/task/queue").json() == []
+        assert java.http.get("/mj/task/list").json()[0]["id"] == second
+        assert java.http.post("/mj/task/list-by-ids", json={"ids": [first]}).status_code == 404
+        assert sandbox.paid == 4

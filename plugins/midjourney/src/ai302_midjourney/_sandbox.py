@@ -74,7 +74,9 @@ def _routes() -> Iterable[Route]:
         # Before the look at a task, whose path fits it as well.
         for name, verb, method, path in (
             ("list", "list-by-condition", "POST", "list-by-condition"),
+            ("list", "list-by-ids", "POST", "list-by-ids"),
             ("tasks", "list", "GET", "list"),
+            ("tasks", "queue", "GET", "queue"),
             ("poll", "fetch", "GET", "{id}/fetch"),
             ("cancel", "cancel", "POST", "{id}/cancel"),
             ("seed", "image-seed", "GET", "{id}/image-seed"),
@@ -179,6 +181,11 @@ def _tasks(desk: Desk) -> Answer:
     return Answer(200, [_document(desk, work) for work in newest])
 
 
+def _queue(desk: Desk) -> Answer:
+    """What is not over, oldest first (section 2.18)."""
+    return Answer(200, [document for document in reversed(_tasks(desk).body) if not document["finishTime"]])
+
+
 def _seed(desk: Desk) -> Answer:
     """The seed, made of the task's own name (section 2.16)."""
     work = _found(desk, desk.incoming.params["id"])
@@ -192,7 +199,9 @@ def _seed(desk: Desk) -> Answer:
 _CALLS: dict[str, Verb] = {
     "fetch": _fetch,
     "list-by-condition": _list,
+    "list-by-ids": _list,
     "list": _tasks,
+    "queue": _queue,
     "cancel": _cancel,
     "image-seed": _seed,
 }

@@ -109,7 +109,7 @@ def _self_hosted(work: Work, world: World) -> dict[str, Any]:
         "progress": progress if status != "NOT_START" else None,
         "prompt": (work.text or work.prompt) if done else work.prompt,
         "promptEn": (work.text or work.prompt) if done else work.prompt,
-        "description": f"/{work.operation} {work.prompt}".strip(),
+        "description": work.typed or f"/{work.operation} {work.prompt}".strip(),
         "state": work.state or None,
         "imageUrl": (work.picture_url if done else work.preview_url) if shown and not (moving and done) else None,
         "failReason": work.failure if status == "FAILURE" else None,
@@ -130,14 +130,31 @@ def at_java(work: Work, world: World) -> dict[str, Any]:
     return {**_self_hosted(work, world), "properties": properties}
 
 
+# (wire/midjourney.md 4.1, 2026-11-21)
+_NET_ALONE = (
+    "parentId", "instanceId", "subInstanceId", "messageId", "messageIds", "nonce", "isCompleted", "promptFull",
+    "language", "baseImageUrl", "thumbnailUrl", "url", "proxyUrl", "width", "height", "size", "contentType",
+    "videoGenOriginImageUrl", "videoDuration", "frameCount", "useTime", "version", "videoType", "isHdVideo", "seed",
+    "seedError", "clientIp", "jobId", "isPartner", "isOfficial", "accountFilter", "requestMode", "storageOption",
+    "displays",
+)  # fmt: skip
+
+
 def at_net(work: Work, world: World) -> dict[str, Any]:
-    """Its superset: buttons, links of every picture and clip, and about fifty members, some of which are here."""
+    """Its superset: buttons, links of every picture and clip, and about fifty members, null where nothing is said."""
     status = work.word(world.now())
     done = status == "SUCCESS" and not work.bare
     moving = work.kind in ("video", "clip")
     whole = _self_hosted(work, world)
+    spent = work.finish - work.start
     return {
+        **dict.fromkeys(_NET_ALONE),
         **whole,
+        "parentId": work.parent or None,
+        "imageWidth": work.size[0] if done else None,
+        "imageHeight": work.size[1] if done else None,
+        "messageIds": [],
+        "useTime": f"{spent:.2f} s" if status == "SUCCESS" else None,
         "imageUrls": [{"url": url, "thumbnail": url} for url in work.tile_urls] if done else [],
         "videoUrl": work.clip_urls[0] if done and moving else None,
         "videoUrls": [{"url": url, "thumbnail": None} for url in work.clip_urls] if done and moving else None,

@@ -34,7 +34,8 @@ class Profile:
 
     roots         path roots -> its routes stand below them; "{mode}" is a placeholder
     relay         a GO relay in front: it validates by itself, and rewrites codes 21 and 22
-    lacks         calls it has no address for: verbs of submits, "cancel", "list-by-condition", "list", "image-seed"
+    lacks         calls it has no address for: verbs of submits, "cancel", "list-by-condition", "list-by-ids", "list",
+                  "queue", "image-seed"
     absent        how a parent that nobody knows is answered
     calls         it makes callbacks
     banned        what a banned word is: "code", "task", or "" for what the server was told
@@ -85,6 +86,8 @@ def _admits_new_api(incoming: Incoming, key: str) -> bool:
 
 
 _NOT_FOUND_AT_302AI = {"shorten", "edits", "edit", "retexture", "swap", "video-swap", "upload-discord-images"}
+# What a self-hosted server alone lists, and one of them under another name (wire/midjourney.md 2.17 and 2.18).
+_LISTS = ("list", "list-by-ids", "queue")
 
 GATEWAYS = (
     Profile(
@@ -100,7 +103,7 @@ GATEWAYS = (
         penniless=lambda world: refusal_302ai(world.option(FAMILY, "balance_status"), -10004),
         full=envelope(23, "队列已满，请稍后尝试", result=None),
         # Nobody is known to have called them there (wire/midjourney.md 2.1).
-        lacks=frozenset({*_NOT_FOUND_AT_302AI, "change", "simple-change", "list-by-condition", "list", "image-seed"}),
+        lacks=frozenset({*_NOT_FOUND_AT_302AI, "change", "simple-change", *_LISTS, "list-by-condition", "image-seed"}),
     ),
     Profile(
         name="new-api",
@@ -114,7 +117,7 @@ GATEWAYS = (
         invalid=lambda literal, text: _relay(literal) if literal else envelope(4, text),
         penniless=lambda world: _relay("quota_not_enough"),
         full=_relay("当前分组上游负载已饱和，请稍后再试", 30, 429),
-        lacks=frozenset({"retexture", "video-swap", "cancel", "list"}),
+        lacks=frozenset({"retexture", "video-swap", "cancel", *_LISTS}),
         absent=_relay("task_not_found"),
         calls=False,
         patience=3600.0,
@@ -132,7 +135,7 @@ GATEWAYS = (
         # It knows no money, only a daily limit (wire/midjourney.md 3.2).
         penniless=lambda world: envelope(4, "今日绘图次数已达上限"),
         full=envelope(9, "提交失败，队列已满，请稍后重试", result=None),
-        lacks=frozenset({"change", "simple-change"}),
+        lacks=frozenset({"change", "simple-change", "queue"}),
         absent=Answer(404, {"code": 3, "description": "关联任务不存在或已失效"}),
         banned="task",
     ),
@@ -148,7 +151,7 @@ GATEWAYS = (
         invalid=lambda literal, text: envelope(4, text),
         penniless=lambda world: envelope(3, "无可用的账号实例"),
         full=envelope(23, "队列已满，请稍后尝试", result=None),
-        lacks=frozenset({*_NOT_FOUND_AT_302AI, "action", "modal", "video", "cancel", "image-seed"}),
+        lacks=frozenset({*_NOT_FOUND_AT_302AI, "action", "modal", "video", "cancel", "image-seed", "list-by-ids"}),
         banned="code",
     ),
 )

@@ -102,6 +102,7 @@ def _change(desk: Desk, body: Body) -> Answer:
     name = f"{action}-{index}"
     work = child_of(desk, parent, press, body)
     work.operation, work.custom_id = "change", ""
+    work.typed = f"/up {parent.id} {action[0]}{index if action != 'REROLL' else ''}"
     if press.once and name in parent.presses:
         work.stuck = "silent"
     answer = desk.start(work)

@@ -39,7 +39,7 @@ def _blend(desk: Desk, body: Mapping[str, Any]) -> Answer:
     if not all(map(data_link, pictures)):
         return desk.profile.invalid("", _BAD_IMAGE)
     work = new_work(desk, "blend", "BLEND", body, f"blend of {len(pictures)} pictures --ar {ratio}")
-    work.prompt = ""
+    work.prompt, work.typed = "", f"/blend {work.id} {len(pictures)}"
     return desk.start(work, *(content for _, content in map(_opened, pictures)))
 
 
@@ -86,7 +86,11 @@ def _action(desk: Desk, body: Mapping[str, Any]) -> Answer:
     parent = desk.parent(body.get("taskId"))
     if isinstance(parent, Answer):
         return parent
-    if custom_id == "MJ::Job::PicReader::all" and parent.kind == "describe" and desk.profile.name == "mjproxy-net":
+    net = desk.profile.name == "mjproxy-net"
+    if net and custom_id == f"MJ::BOOKMARK::{parent.uuid}":
+        # No task, no money: the parent's id comes back (section 2.4).
+        return envelope(1, desk.profile.submitted, result=parent.id, properties={})
+    if net and custom_id == "MJ::Job::PicReader::all" and parent.kind == "describe":
         return _all(desk, parent, body)
     press = pressed(custom_id, parent.uuid, described=parent.kind in ("describe", "shorten"))
     if desk.profile.relay and (press is None or not press.relay):
@@ -170,6 +174,7 @@ def new_work(
 
 def _described(desk: Desk, picture: bytes, body: Mapping[str, Any]) -> Work:
     work = new_work(desk, "describe", "DESCRIBE", body, "", kind="describe")
+    work.typed = f"/describe {work.id}.png"
     decoded = picture_size(picture)
     if decoded is not None:
         work.upload, work.size = (_SUFFIXES.get(decoded[0], "png"), picture), decoded[1:]
@@ -197,9 +202,18 @@ def child_of(desk: Desk, parent: Work, press: Press, body: Mapping[str, Any]) ->
         # Enlarged is the very picture that was pressed.
         work.looks = (parent.looks[press.number - 1 if len(parent.looks) > 1 else 0],)
         work.enlarged = press.verb != "upsample"
-    work.action = press.relay if desk.profile.relay else press.action
+    work.action, work.parent = _action_word(desk, parent, press), parent.id
     work.operation, work.custom_id, work.mode = "action", text_of(body, "customId"), desk.mode
     return work
+
+
+def _action_word(desk: Desk, parent: Work, press: Press) -> str:
+    """What the gateway calls it. NET has a word of its own for a zoom and none for a reroll (section 4.3)."""
+    if desk.profile.name == "mjproxy-net" and press.verb == "Outpaint":
+        return "OUTPAINT"
+    if desk.profile.name == "mjproxy-net" and press.verb == "reroll":
+        return "IMAGINE" if parent.action == "UPSCALE" else parent.action
+    return press.relay if desk.profile.relay else press.action
 
 
 def _looks(prompt: str, uuid: str, count: int) -> tuple[Look, ...]:

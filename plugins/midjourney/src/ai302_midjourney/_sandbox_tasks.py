@@ -46,6 +46,8 @@ class Work(Task):
     stuck        "": no; "running": at 85 % for ever; "silent": Midjourney never answers
     odd          "": no; "waiting": words for a percentage; "early": 100 % long before it is done; "back": it goes down
     hook         the address it tells of its course, or ""
+    parent       the task whose button was pressed, or ""
+    typed        what a self-hosted server calls its command, "" for its verb and words
     window       what waits for `/submit/modal`, or None
     """
 
@@ -69,6 +71,8 @@ class Work(Task):
     stuck: str = ""
     odd: str = ""
     hook: str = ""
+    parent: str = ""
+    typed: str = ""
     canceled_at: float | None = None
     canceled_word: str = "CANCEL"
     bare: bool = False
