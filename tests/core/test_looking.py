@@ -133,6 +133,48 @@ def test_every_wait_has_an_end(bought: Any, account: Any) -> None:
     assert len(fed.calls) == 2, "0 looks once"
 
 
+@pytest.mark.parametrize(
+    ("members", "seen"),
+    [({}, "nothing where its files belong"), ({"urls": [], "url": "ftp://f.example/1.png"}, 'data.url: "ftp://f.exam')],
+    ids=["nothing", "no link"],
+)
+def test_success_without_a_file_says_so_when_the_wait_is_over(
+    bought: Any, account: Any, ledger: Any, members: dict[str, Any], seen: str
+) -> None:
+    empty = {"data": {"status": "done", **members}}
+    fed, job = bought(*[(empty,)] * 300)
+    with pytest.raises(JobTimeout, match=r"says that .* is done, but gave no file within 100 s") as caught:
+        settle(fed, account, job, timeout=100)
+    problem = caught.value
+    assert "last it said 'done'" in problem.message
+    assert seen in problem.message
+    assert (problem.billed, f"gen302 wait {job.id}" in problem.hint, len(fed.paid)) == ("yes", True, 1)
+    assert not ledger.job(job.id).status.settled
+    fed.answers[:] = [_reply(RUNNING)] * 300  # the service takes its word back
+    with pytest.raises(JobTimeout, match=f"{job.id} is still running"):
+        settle(fed, account, job, timeout=100)
+    fed.answers[:] = [_reply(DONE)]
+    done = settle(fed, account, job)
+    assert (done.status, done.warnings) == (Status.SUCCEEDED, ()), "it came late, and nothing is amiss any more"
+
+
+def test_a_job_that_comes_to_no_end_can_be_given_up_and_bought_again(account: Any, hand: Any, reply: Any) -> None:
+    fed = hand(reply(ACCEPTED), reply(RUNNING))
+    job = fed.run(submitting.submit(account, ImageRequest("a cat"), Order(key="k")))
+    with pytest.raises(JobTimeout):
+        settle(fed, account, job, timeout=0)
+    for wrong in ({"remote_id": "9"}, {"resubmit": True}, {}):
+        with pytest.raises(ParameterError, match="not unconfirmed"):
+            fed.run(reconciling.reconcile(account, job, **wrong))
+    given_up = fed.run(reconciling.reconcile(account, job, abandon=True))
+    assert (given_up.status, given_up.billed, given_up.remote_id) == (Status.ABANDONED, "yes", "42")
+    with pytest.raises(ParameterError, match="not unconfirmed"):
+        fed.run(reconciling.reconcile(account, given_up, abandon=True))
+    fed.answers[:] = [reply({"code": 0, "data": {"id": 43, "status": "wait"}})]
+    second = fed.run(submitting.submit(account, ImageRequest("a cat"), Order(key="k", again=True)))
+    assert (second.attempt, len(fed.paid)) == (2, 2)
+
+
 def test_a_failure_says_why(bought: Any, account: Any) -> None:
     fed, job = bought(({"data": {"status": "FAILED", "reason": "out of paint"}},))
     with pytest.raises(JobFailed, match="out of paint") as caught:
@@ -179,6 +221,50 @@ def test_a_job_a_batch_leaves_out_is_looked_at_alone(account: Any, hand: Any, re
     fed.answers[:] = [reply({"data": [{"data": {"id": 43, "status": "run"}}]}), reply(DONE)]
     looks = fed.run(looking.look_together(account, jobs))
     assert looks[0].job.status is Status.SUCCEEDED
+
+
+def many(account: Any, hand: Any, reply: Any, *ids: str) -> tuple[Any, list[Job]]:
+    fed = hand(*[reply({"code": 0, "data": {"id": entry, "status": "wait"}}) for entry in ids])
+    return fed, [fed.run(submitting.submit(account, ImageRequest("a cat"), Order())) for _ in ids]
+
+
+def test_an_id_that_cannot_be_written_costs_only_its_own_job(account: Any, hand: Any, reply: Any) -> None:
+    fed, jobs = many(account, hand, reply, "42", "x\ud800", "43")
+    running = {"data": {"id": "43", "status": "run"}}
+    fed.answers[:] = [reply({"data": [DONE, running]}), reply({"data": {"status": "fail", "reason": "odd"}})]
+    looks = fed.run(looking.look_together(account, jobs))
+    assert [seen.job.status for seen in looks] == [Status.SUCCEEDED, Status.FAILED, Status.RUNNING]
+    assert [call.body for call in fed.calls[3:]] == [b'{"ids":["42","43"]}', None]
+    fed, jobs = many(account, hand, reply, "\ud800", "\udfff")
+    fed.answers[:] = [reply(DONE), reply(RUNNING)]
+    assert [seen.job.status for seen in fed.run(looking.look_together(account, jobs))] == ["succeeded", "running"]
+
+
+@pytest.mark.parametrize("said", [(b"", 404), ({"code": 4, "message": "one id is no id"}, 200), (b"", 405)], ids=str)
+def test_a_batched_look_the_gateway_refuses_is_made_one_by_one(
+    account: Any, hand: Any, reply: Any, said: tuple[Any, int]
+) -> None:
+    fed, jobs = many(account, hand, reply, "42", "43")
+    fed.answers[:] = [reply(*said), reply(DONE), reply({"data": {"id": "43", "status": "run"}})]
+    looks = fed.run(looking.look_together(account, jobs))
+    assert [(seen.job.status, seen.trouble) for seen in looks] == [("succeeded", None), ("running", None)]
+
+
+def test_a_refused_key_and_bad_weather_are_one_call_for_all(account: Any, hand: Any, reply: Any) -> None:
+    for status, fatal in ((401, True), (502, False)):
+        fed, jobs = many(account, hand, reply, "42", "43")
+        fed.answers[:] = [reply(b"", status)]
+        assert [seen.trouble.fatal for seen in fed.run(looking.look_together(account, jobs))] == [fatal, fatal]
+
+
+def test_a_document_the_family_trips_over_costs_only_its_own_job(account: Any, hand: Any, reply: Any) -> None:
+    fed, jobs = many(account, hand, reply, "42", "43")
+    odd = {"data": {"id": "43", "status": "done", "url": "https://f.example/1.png", "buttons": 3}}
+    fed.answers[:] = [reply({"data": [DONE, odd]})]
+    looks = fed.run(looking.look_together(account, jobs))
+    assert looks[0].job.status is Status.SUCCEEDED
+    assert looks[1].trouble.fatal
+    assert jobs[1].id in str(looks[1].trouble.error)
 
 
 def pressable(bought: Any, account: Any, *answers: Any) -> tuple[Any, Job]:

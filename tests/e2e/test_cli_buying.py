@@ -357,3 +357,30 @@ def test_a_console_without_chinese_letters(sandbox: RunningSandbox, gen302: Gen3
     gen302("jobs", "show", "last", env=poor)
     gen302("run", "一盏纸灯笼", "--size", "大", env=poor, expect=2)
     assert sandbox.paid == 1
+
+
+def test_nothing_is_called_sent_before_it_goes_out(sandbox: RunningSandbox, gen302: Gen302) -> None:
+    for wrong in (["--image", "nowhere.png"], ["--resolution", "2K"]):
+        said = gen302("run", "a lantern", *wrong, expect=2).stderr
+        assert "Nothing was sent." in said
+        assert "sending" not in said
+    assert sandbox.paid == 0
+    assert gen302("submit", "a lantern", "--key", "k").stderr.count("sending") == 1
+    assert "sending" not in gen302("submit", "a lantern", "--key", "k").stderr, "the key names a job: nothing is sent"
+    assert sandbox.paid == 1
+
+
+def test_success_without_a_file_is_told_and_can_be_given_up(sandbox: RunningSandbox, gen302: Gen302) -> None:
+    sandbox.fault("poll", "no_asset", times=None)
+    done = gen302("run", "a lantern", "--key", "k", "--timeout", "2", "--json", expect=3)
+    (told,) = lines(done)
+    assert "is done, but gave no file within 2 s" in told["error"]["message"]
+    assert (told["error"]["type"], told["error"]["billed"], told["files"]) == ("JobTimeout", "yes", [])
+    assert "done, but without a file so far" in done.stderr
+    job = told["job"]["id"]
+    assert f"gen302 wait {job}" in told["error"]["hint"]
+    assert f"gen302 jobs reconcile {job} --abandon" in told["error"]["hint"]
+    assert one(gen302("jobs", "reconcile", job, "--abandon", "--json"))["job"]["status"] == "abandoned"
+    assert "There is nothing to resume" in gen302("jobs", "resume").stderr
+    assert one(gen302("submit", "a lantern", "--key", "k", "--again", "--json"))["job"]["attempt"] == 2
+    assert sandbox.paid == 2

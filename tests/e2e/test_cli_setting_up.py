@@ -58,6 +58,38 @@ def test_a_newcomer_is_told_what_to_type(told: Told, monkeypatch: pytest.MonkeyP
     assert "doctor" in told()[0]
     monkeypatch.setenv("GEN302_SANDBOX", "http://127.0.0.1:1")
     assert "nothing costs money" in told()[0]
+    Path("gen302.toml").write_text("default = \n", "utf-8")
+    assert "gen302.toml, line 1" in told()[0]
+    assert "doctor" in told()[0]
+
+
+@pytest.mark.parametrize("state", ["nothing", "a key", "two providers", "one provider", "a default"])
+def test_what_a_newcomer_is_told_works_as_it_stands(told: Told, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three families are installed: a run that names nobody would be asked who serves."""
+    if state != "nothing":
+        monkeypatch.setenv("AI302_API_KEY", "sk-x")
+    tables = [f'[providers.{name}]\nfamily = "midjourney"\n' for name in ("hero", "second")]
+    texts = {"two providers": tables, "one provider": tables[:1], "a default": ['default = "second"\n', *tables]}
+    if state in texts:
+        Path("gen302.toml").write_text("".join(texts[state]), "utf-8")
+    run = next(line.strip() for line in told()[0].splitlines() if ' run "' in line)
+    assert ("sandbox -- " in run, " -p " in run) == (state == "nothing", state not in ("one provider", "a default"))
+    done = subprocess.run(
+        ["sh", "-c", f"{run} --dry-run"], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Nothing was sent." in done.stderr
+
+
+def test_an_empty_ledger_says_that_nothing_was_bought(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    for verb in ("wait", "save", "cancel"):
+        _, said = told(verb, "last", expect=2)
+        assert "nothing was bought yet" in said
+        assert "how to begin" in said
+    assert "jobs adopt 1320098173412546" in told("wait", "1320098173412546", expect=2)[1]
+    assert "nothing was bought" in told("jobs")[1]
+    monkeypatch.setenv("GEN302_LEDGER", "off")
+    assert 'ledger = "off"' in told("wait", "last", expect=2)[1]
 
 
 def test_help_lists_every_verb_and_every_exit_code(told: Told) -> None:

@@ -15,8 +15,9 @@ from . import _http, _sqlite, config, registry
 from ._accounts import Account, Secret, Timeouts
 from ._bells import Bells
 from ._drivers import AsyncDriver, SyncDriver
-from ._flows import routing
+from ._flows import outcomes, routing
 from ._flows.routing import Members
+from ._steps import Call
 from .errors import ConfigError, PluginError
 from .family import Family, Gateway, Operation
 from .jobs import Job, Model
@@ -79,12 +80,14 @@ class Connection:
         self.bells = Bells()
         self._sync: dict[Timeouts, SyncDriver] = {}
         self._async: dict[Timeouts, AsyncDriver] = {}
+        self.sending: Callable[[Call], object] | None = None
 
     def driver(self, account: Account) -> SyncDriver:
         """The sync driver with this account's timeouts."""
         with self._lock:
             if account.timeouts not in self._sync:
                 self._sync[account.timeouts] = SyncDriver(self._transport(account.timeouts), self.ledger, self.bells)
+                self._sync[account.timeouts].sending = self.sending
             return self._sync[account.timeouts]
 
     def async_driver(self, account: Account) -> AsyncDriver:
@@ -144,11 +147,7 @@ class Connection:
                 continue
             if account.family.name == job.family and account.base_url == job.base_url:
                 return account
-        raise ConfigError(
-            f"No configured provider of {job.family} is at {job.base_url}, where job {job.id} lives.",
-            billed=job.billed,
-            hint=f'[providers.{job.provider}] in gen302.toml: family = "{job.family}", base_url = "{job.base_url}"',
-        )
+        raise outcomes.unowned(job)
 
     def offering(self, operation: str | None) -> Account:
         """As `default`; where nobody is named, the only one whose family has this operation. Raises ConfigError."""

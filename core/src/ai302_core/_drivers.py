@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from . import _clock, _http, _turns
 from ._bells import Bells
 from ._files import keeping, media
-from ._steps import Alone, Flow, Load, NewId, Now, Paid, Receipt, Record, Reply, Save, Send, Sleep, Step, Stream
+from ._steps import Alone, Call, Flow, Load, NewId, Now, Paid, Receipt, Record, Reply, Save, Send, Sleep, Step, Stream
 from .errors import LedgerError, TransportError
 from .jobs import Job
 from .ledger import Ledger
@@ -106,6 +106,7 @@ class SyncDriver:
         self.transport = transport
         self.ledger = ledger
         self.bells = bells or Bells()
+        self.sending: Callable[[Call], object] | None = None  # told of a call that may pay, just before it goes out
 
     def run(self, flow: Flow[T], stop: Stop | None = None) -> T:
         """The flow's outcome, or what it raises."""
@@ -144,7 +145,10 @@ class SyncDriver:
         return work(self, step, stop)
 
     def _send(self, step: Send, _: Stop | None) -> Reply:
-        return self.transport.send(step.call, paid=step.call.purpose == "upload")
+        paid = step.call.purpose == "upload"
+        if paid:
+            self._announce(step.call)
+        return self.transport.send(step.call, paid=paid)
 
     def _alone(self, step: Alone[Any], stop: Stop | None) -> Any:
         with _turns.turn(step.name):
@@ -156,7 +160,13 @@ class SyncDriver:
             return self.bells.sleep(step.job, seconds)
         return stop.sleep(seconds) if stop is not None else _clock.sleep(seconds)
 
+    def _announce(self, call: Call) -> None:
+        if self.sending is not None:
+            with contextlib.suppress(Exception):  # whoever watches costs no job
+                self.sending(call)
+
     def _paid(self, step: Paid, _: Stop | None) -> Receipt:
+        self._announce(step.call)
         answer: Reply | TransportError
         try:
             answer = self.transport.send(step.call, paid=True)

@@ -6,6 +6,7 @@ Every method is one transaction, durable when it returns, safe to call from any 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -187,4 +188,19 @@ def named(ledger: Ledger, ref: str) -> Job:
     if found:
         names = ", ".join(job.id for job in found[:5])
         raise ParameterError(f"{ref!r} names {len(found)} jobs: {names}. Say more letters.")
-    raise ParameterError(f"The ledger has no job {ref!r}.", hint="gen302 jobs list")
+    raise _unknown(ledger, ref)
+
+
+def _unknown(ledger: Ledger, ref: str) -> ParameterError:
+    adopt = "" if ref == "last" else f" A task that another tool started: gen302 jobs adopt {shlex.quote(ref)}"
+    if ledger.url == "off":
+        return ParameterError(
+            f'There is no job {ref!r} in this process, and with ledger = "off" nothing else is remembered.',
+            hint=f"Leave `ledger` at its default, and jobs are found later.{adopt}",
+        )
+    if not ledger.jobs(limit=1):
+        return ParameterError(
+            f"There is no job {ref!r}: nothing was bought yet, the ledger {ledger.url} is empty.",
+            hint=f"gen302 alone says how to begin.{adopt}",
+        )
+    return ParameterError(f"The ledger has no job {ref!r}.", hint=f"gen302 jobs list shows them all.{adopt}")

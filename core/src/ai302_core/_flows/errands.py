@@ -69,7 +69,8 @@ def delivered(account: Account, finish: Any, job: Job, seen: Job, document: Any)
     if not all(isinstance(file, Asset) for file in files):
         raise _broken(account, "finish", "it returns something that is no Asset", job)
     if Result(job=seen, assets=files).deliverables:
-        return changed(seen, assets=files)
+        warnings = tuple(notice for notice in seen.warnings if notice.code != "no_file")
+        return changed(seen, assets=files, warnings=warnings)
     text = f"{account.name} reports success without a file so far; waiting on."
     known = any(notice.message == text for notice in seen.warnings)
     warnings = seen.warnings if known else (*seen.warnings, Notice(code="no_file", message=text))

@@ -13,7 +13,7 @@ from ai302_core.errors import Ai302Error
 from ai302_core.family import Operation
 from ai302_core.jobs import Job
 
-from . import looking
+from . import outcomes
 from .looking import Look, Watch
 
 
@@ -112,7 +112,7 @@ class Agenda:
             except Ai302Error as problem:
                 entry.error = problem
             if not entry.over and (now - entry.since).total_seconds() >= entry.limit:
-                entry.error = looking.overdue(entry.job, entry.limit)
+                entry.error = outcomes.overdue(entry.account, entry.job, entry.limit)
             if entry.over:
                 finished.append(entry)
             else:

@@ -16,11 +16,11 @@ from ai302_core._wire import calls, reading
 from ai302_core._wire import inline as _inline
 from ai302_core._wire.trouble import Trouble, unreadable
 from ai302_core.assets import Asset
-from ai302_core.errors import JobTimeout, PluginError, ReplyError, TransportError
+from ai302_core.errors import ParameterError, PluginError, ReplyError, TransportError
 from ai302_core.family import Operation
 from ai302_core.jobs import Job, Notice, Result, Status
 
-from . import errands, planning
+from . import errands, outcomes, planning
 
 OnUpdate = Callable[[Job], object]
 _ALIKE = 5  # warnings of one kind: a service may say another unknown word at every look
@@ -55,7 +55,10 @@ def look(account: Account, jobs: Sequence[Job]) -> Flow[list[Look]]:
 
 
 def look_together(account: Account, jobs: Sequence[Job]) -> Flow[list[Look]]:
-    """One call for many jobs of one route; those the answer leaves out are looked at one by one."""
+    """One call for many jobs of one route; those the answer leaves out are looked at one by one.
+
+    What is wrong with one job costs the others nothing: it is that job's own trouble.
+    """
     if len(jobs) == 1:
         return (yield from look(account, jobs))
     operation = operation_of(account, jobs[0])
@@ -64,19 +67,21 @@ def look_together(account: Account, jobs: Sequence[Job]) -> Flow[list[Look]]:
     if call is None or many is None:
         return (yield from look(account, jobs))
     reply, trouble, now = yield from asked(account, operation, call)
-    if reply is None or now is None:
+    if trouble is not None and not trouble.about_the_call:
         return [Look(job=job, trouble=trouble) for job in jobs]
-    documents = {
-        _paths.first_scalar(document, (many.id,)): document for document in _paths.values(reply.document, many.at)
-    }
+    listed = () if reply is None else _paths.values(reply.document, many.at)
+    documents = {_paths.first_scalar(document, (many.id,)): document for document in listed}
     seen: list[Look] = []
     for job in jobs:
         document = documents.get(job.remote_id)
-        if document is None:
-            seen += yield from look(account, [job])
-        else:
+        try:
             own = operation_of(account, job)
-            seen.append((yield from _taken_in(account, own, job, document, reply, now)))
+            if reply is None or now is None or document is None:
+                seen.append((yield from _look_at(account, own, job)))
+            else:
+                seen.append((yield from _taken_in(account, own, job, document, reply, now)))
+        except (ParameterError, PluginError) as problem:
+            seen.append(Look(job=job, trouble=Trouble(error=problem, fatal=True)))
     return seen
 
 
@@ -172,12 +177,15 @@ def read(
         if not fetched and not Result(job=job, assets=files).deliverables:
             _warn_once(warnings, "no_file", f"{account.name} reports success without a file so far; waiting on.")
             found = Status.RUNNING
+        elif not fetched:
+            warnings = [notice for notice in warnings if notice.code != "no_file"]  # it has come
     reason = _paths.said(document, operation.failure)
     times = operation.times
     percent = reading.progress(document, operation.progress)
     actions = job.actions
     if operation.actions and found in (Status.SUCCEEDED, Status.INPUT_REQUIRED):
-        offered = planning.guarded(account, "actions", operation.actions, document, paid=job)
+        offer = operation.actions
+        offered = planning.guarded(account, "actions", lambda said: tuple(offer(said)), document, paid=job)
         actions = tuple(entry for entry in offered if entry.operation not in account.gateway.lacks)[:_BUTTONS]
     waiting = next((entry.needs for entry in actions if entry.name == "continue"), ())
     return changed(
@@ -236,7 +244,7 @@ def follow(account: Account, job: Job, *, timeout: float | None, on_update: OnUp
     while job.status.followed:
         left = limit - (now - start).total_seconds()
         if left <= 0 and watch.looked:
-            raise overdue(job, limit)
+            raise outcomes.overdue(account, job, limit)
         wait = watch.wait(plan, job, now)
         if wait > 0 and left > 0:
             # No callback cuts short what a service in trouble asks for.
@@ -285,13 +293,3 @@ class Watch:
         if trouble.fatal or gone:
             trouble.error.hint = trouble.error.hint or f"gen302 wait {seen.job.id} looks again; the job stays open."
             raise trouble.error
-
-
-def overdue(job: Job, limit: float) -> JobTimeout:
-    """The error of a wait that is over."""
-    return JobTimeout(
-        f"{job.id} is still {job.status} after {limit:g} s. It lives on{' and is paid' if job.remote_id else ''}.",
-        job=job,
-        billed=job.billed if job.remote_id else "unknown",
-        hint=f"gen302 wait {job.id}",
-    )

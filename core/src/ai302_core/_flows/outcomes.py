@@ -1,15 +1,27 @@
-"""What a settled job means to its caller: a result, or the error its status stands for. Decisions only."""
+"""What a job means to its caller when its wait is over: a result, or the error it stands for. Decisions only."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ai302_core import _paths
 from ai302_core._accounts import Account
+from ai302_core._wire import reading
 from ai302_core.assets import Asset
-from ai302_core.errors import JobCanceled, JobError, JobFailed, JobInputRequired, JobRejected, JobUnconfirmed
+from ai302_core.errors import (
+    ConfigError,
+    JobCanceled,
+    JobError,
+    JobFailed,
+    JobInputRequired,
+    JobRejected,
+    JobTimeout,
+    JobUnconfirmed,
+)
 from ai302_core.jobs import Job, Notice, Result, Status
 from ai302_core.ledger import FileRecord
 
@@ -41,6 +53,53 @@ def problem(account: Account, job: Job) -> JobError:
     billed = "no" if job.status is Status.REFUSED else "unknown"
     hint = "Change the prompt or the pictures." if rejected else "The same request again: --again with its key."
     return kind(text, job=job, code=job.code, billed=billed, hint=hint)
+
+
+def overdue(account: Account, job: Job, limit: float) -> JobTimeout:
+    """The error of a wait of `limit` seconds that is over before the job is."""
+    said = _empty_success(account, job)
+    if said:
+        return JobTimeout(
+            f"{account.name} says that {job.id} is done, but gave no file within {limit:g} s ({said}). "
+            "It is paid, and stays open: a file may come late.",
+            job=job,
+            hint=f"gen302 wait {job.id} looks again, for free; gen302 jobs reconcile {job.id} --abandon gives it up.",
+        )
+    return JobTimeout(
+        f"{job.id} is still {job.status} after {limit:g} s. It lives on{' and is paid' if job.remote_id else ''}.",
+        job=job,
+        billed=job.billed if job.remote_id else "unknown",
+        hint=f"gen302 wait {job.id}",
+    )
+
+
+def _empty_success(account: Account, job: Job) -> str:
+    """What stood in the last reply where files belong, if that reply said success; else ""."""
+    operation = account.operation(job.operation)
+    lacks = job.status is Status.RUNNING and any(notice.code == "no_file" for notice in job.warnings)
+    if operation is None or not lacks:
+        return ""
+    found, word = reading.state(job.raw, 200, operation.states)
+    if found is not Status.SUCCEEDED:
+        return ""
+    places = [path for rule in operation.assets for path in rule.paths]
+    held = [(path, value) for path in places for value in _paths.values(job.raw, path)][:3]
+    shown = [f"{path}: {json.dumps(value, ensure_ascii=False)[:80]}" for path, value in held]
+    return f"last it said {word!r}, with {', '.join(shown) or 'nothing where its files belong'}"
+
+
+def unowned(job: Job) -> ConfigError:
+    """The error for a job at whose address no configured provider is."""
+    if job.sandbox:
+        return ConfigError(
+            f"{job.id} was made in a sandbox at {job.base_url}, which is not the one in use. It cost no money.",
+            hint="A sandbox takes its jobs with it when it ends; saved files stay. Make it again.",
+        )
+    return ConfigError(
+        f"No configured provider of {job.family} is at {job.base_url}, where job {job.id} lives.",
+        billed=job.billed,
+        hint=f'[providers.{job.provider}] in gen302.toml: family = "{job.family}", base_url = "{job.base_url}"',
+    )
 
 
 def complete(job: Job, files: Sequence[FileRecord]) -> bool:

@@ -28,15 +28,17 @@ def reconcile(
 
     remote_id  it was accepted as this task
     resubmit   it was not accepted: buy it again, unless the service's list has it after all
-    abandon    it is given up, whatever it cost
+    abandon    it is given up, whatever it cost: also one that is open, accepted and never comes to an end
 
     Raises ParameterError for a job that is not unconfirmed, JobUnconfirmed when nothing was said and it was not found.
     """
     if (remote_id is not None) + resubmit + abandon > 1:
         raise ParameterError("Say one of remote_id, resubmit and abandon. Nothing was sent.")
     job = yield from looking.current(job)
-    if job.status is not Status.UNCONFIRMED:
-        raise ParameterError(f"{job.id} is {job.status}, not unconfirmed: there is nothing to reconcile.")
+    stands = job.status
+    endless = abandon and not stands.settled and stands is not Status.SUBMITTING
+    if stands is not Status.UNCONFIRMED and not endless:
+        raise ParameterError(f"{job.id} is {stands}, not unconfirmed: there is nothing to reconcile.")
     if remote_id is not None:
         return (yield from _became(account, job, remote_id))
     if not abandon:
@@ -59,7 +61,7 @@ def reconcile(
     if resubmit and job.request is not None:
         # What cannot be bought again is not given up for it either.
         yield from _rehearsed(account, job, job.request, lenient)
-    if not (yield from Record(lambda ledger: ledger.reopen(job.id, Status.UNCONFIRMED))):
+    if not (yield from Record(lambda ledger: ledger.reopen(job.id, stands))):
         raise KeyConflict(f"{job.id} is being settled elsewhere. Nothing was sent.", job_id=job.id)
     now = yield from Now()
     given_up = replace(job, status=Status.ABANDONED, message="Given up by its caller.", finished_at=now)

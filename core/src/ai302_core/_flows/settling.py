@@ -16,7 +16,7 @@ from ai302_core._wire import calls, reading
 from ai302_core.errors import Ai302Error, ApiError, ParameterError, TransportError
 from ai302_core.jobs import Job, Notice, Status
 
-from . import looking, planning
+from . import looking, outcomes, planning
 from .looking import OnUpdate
 
 _CANCEL_PATIENCE = 30.0
@@ -31,7 +31,7 @@ def settle(account: Account, job: Job, *, timeout: float | None, on_update: OnUp
     while job.status is Status.SUBMITTING:
         now = yield from Now()
         if (now - start).total_seconds() >= limit:
-            raise looking.overdue(job, limit)
+            raise outcomes.overdue(account, job, limit)
         yield from Sleep(0.2, _policies.SPREAD)
         job = yield from looking.current(job)
     if job.status is Status.UNCONFIRMED and job.remote_id is not None:

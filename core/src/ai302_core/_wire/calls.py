@@ -18,6 +18,7 @@ from ai302_core.requests import Request
 from . import multipart
 
 _PLACE = re.compile(r"\{(\w+)\}")
+_HALF = re.compile("[\ud800-\udfff]")
 _MISSING = object()
 _WRITER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
@@ -175,9 +176,14 @@ def poll_call(account: Account, operation: Operation, job: Job) -> Call | None:
 
 
 def many_call(account: Account, operation: Operation, jobs: Sequence[Job]) -> Call | None:
-    """The free call that looks at many jobs of one route, or None when the gateway has none."""
+    """The free call that looks at many jobs of one route, or None when the gateway has none.
+
+    An id that no JSON can carry (half a character, from a hostile answer) is left out: its job is looked at alone.
+    """
     many = operation.many
     if many is None or "many" in account.gateway.lacks:
         return None
-    ids = [job.remote_id for job in jobs if job.remote_id]
+    ids = [job.remote_id for job in jobs if job.remote_id and not _HALF.search(job.remote_id)]
+    if not ids:
+        return None
     return call(account, many.call, jobs[0].route, purpose="poll", document={many.ids: ids})

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from ai302_core._accounts import Account
 from ai302_core._steps import Reply
-from ai302_core.errors import Ai302Error, NotFoundError, ReplyError
+from ai302_core.errors import Ai302Error, AuthenticationError, BalanceError, NotFoundError, ReplyError
 from ai302_core.family import Operation
 
 from . import reading
@@ -31,6 +31,11 @@ class Trouble:
     missing: bool = False
     fatal: bool = False
     after: float | None = None
+
+    @property
+    def about_the_call(self) -> bool:
+        """Whether this call alone may be what the service says no to: an id in it, or its whole address."""
+        return (self.missing or self.fatal) and not isinstance(self.error, (AuthenticationError, BalanceError))
 
 
 def unreadable(

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ai302_core import _policies, _threads
 
-from ._progress import History, age, duration, phrase
+from ._progress import History, age, duration, phrase, stage
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -50,7 +50,7 @@ class LiveLine:
             redirect_stderr=False,
             refresh_per_second=5,
         )
-        self._task = self._shown.add_task("", total=None, percent="", age=0.0, history=())
+        self._task = self._shown.add_task("looking at the request", total=None, percent="", age=0.0, history=())
         self._job: Job | None = None
 
     def __enter__(self) -> LiveLine:
@@ -77,7 +77,7 @@ class LiveLine:
         known = job.progress is not None and not job.status.settled
         self._shown.update(
             self._task,
-            description=escape(f"{job.id} {job.status.replace('_', ' ')}"),
+            description=escape(f"{job.id} {stage(job)}"),
             total=1.0 if known else None,
             completed=job.progress if known else 0.0,
             percent=f"{job.progress:.0%}" if known else "",

@@ -15,7 +15,7 @@ from rich.text import Text
 from ai302_core import _policies, _threads
 
 from ._crowd import Pace, headline
-from ._progress import History, age, duration
+from ._progress import History, age, duration, stage
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -81,7 +81,7 @@ class LiveTable:
             rest = _policies.remaining(self._past(job), seconds)
             percent = "" if job.progress is None else f"{job.progress:.0%}"
             lines.add_row(*map(Text, (
-                job.id, job.status.replace("_", " "), percent, duration(seconds),
+                job.id, stage(job), percent, duration(seconds),
                 f"about {duration(rest)} left" if rest else "",
             )))  # fmt: skip
         more = [Text(f"and {len(jobs) - ROWS} more")] if len(jobs) > ROWS else []

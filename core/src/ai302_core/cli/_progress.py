@@ -66,12 +66,22 @@ class _Silent:
 def phrase(job: Job, history: Sequence[float], age: float) -> str:
     """Where a job stands: stage, percent if the service says one, seconds since it was asked, seconds left if known."""
     percent = "" if job.progress is None or job.status.settled else f" {job.progress:.0%}"
-    parts = [f"{job.status.replace('_', ' ')}{percent}"]
+    parts = [stage(job) if lacks_file(job) else f"{stage(job)}{percent}"]
     parts.append(f"after {duration(age)}" if job.status.settled else f"{duration(age)} so far")
     left = None if job.status.settled else _policies.remaining(history, age)
     if left:
         parts.append(f"about {duration(left)} left")
     return ", ".join(parts)
+
+
+def stage(job: Job) -> str:
+    """The status of a job in words; of one whose service says that it is done, that it lacks its file."""
+    return "done, but without a file so far" if lacks_file(job) else job.status.replace("_", " ")
+
+
+def lacks_file(job: Job) -> bool:
+    """Whether its service says that it is done, and gives no file."""
+    return job.status == "running" and any(notice.code == "no_file" for notice in job.warnings)
 
 
 def duration(seconds: float) -> str:
@@ -104,10 +114,10 @@ class _Plain:
         self._told: tuple[object, ...] = ()
 
     def __call__(self, job: Job) -> None:
-        step = int((job.progress or 0.0) / STEP)
-        if self._told == (job.id, job.status, step):
+        now_told = (job.id, stage(job), int((job.progress or 0.0) / STEP))
+        if self._told == now_told:
             return
-        self._told = (job.id, job.status, step)
+        self._told = now_told
         self.stage(f"{job.id} {phrase(job, self._history(job), age(job))}")
 
     def stage(self, text: str) -> None:

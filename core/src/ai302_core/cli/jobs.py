@@ -98,7 +98,8 @@ def _list(session: Session) -> int:
     else:
         show_list(session, found)
         if not found:
-            session.output.say("No such job." if _history.narrowed(session.options) else "No job yet.")
+            none = "No job yet: nothing was bought. `gen302` alone says how to begin."
+            session.output.say("No such job." if _history.narrowed(session.options) else none)
     return 0
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ._progress import Watching, now, watching
 from ._session import Session, execute
 
 SENDING = "sending; Ctrl-C is held until the answer is here"
+UPLOADING = "uploading a file"
 
 
 def perform(verb: str, arguments: Sequence[str]) -> int:
@@ -109,8 +111,7 @@ def _run(session: Session) -> int:
     if options.dry_run:
         return _preview(session, session.provider.dry_run(request, lenient=options.lenient, webhook=options.webhook))
     out = _options.absolute(options.out or ".")
-    with watching(session) as watch:
-        watch.stage(SENDING)
+    with buying(session) as watch:
         with session.pays():
             session.job = session.provider.submit(
                 request, key=options.key, again=options.again, lenient=options.lenient, save_to=out,
@@ -126,13 +127,11 @@ def _submit(session: Session) -> int:
     if options.dry_run:
         return _preview(session, session.provider.dry_run(request, lenient=options.lenient, webhook=options.webhook))
     out = _options.destination(options)
-    with watching(session) as watch:
-        watch.stage(SENDING)
-        with session.pays():
-            session.job = session.provider.submit(
-                request, key=options.key, again=options.again, lenient=options.lenient, timeout=options.timeout,
-                save_to=out, webhook=options.webhook,
-            )  # fmt: skip
+    with buying(session), session.pays():
+        session.job = session.provider.submit(
+            request, key=options.key, again=options.again, lenient=options.lenient, timeout=options.timeout,
+            save_to=out, webhook=options.webhook,
+        )  # fmt: skip
     return accepted(session, session.job)
 
 
@@ -147,8 +146,7 @@ def _act(session: Session) -> int:
         if fields:
             raise ParameterError(f"{action.name} takes no {next(iter(fields))}. Nothing was sent.")
         return _act_all(session, parent, terms)
-    with watching(session) as watch:
-        watch.stage(SENDING)
+    with buying(session) as watch:
         with session.pays():
             session.job = session.provider.act(parent, options.action, **terms, **fields)
         result = None if options.no_wait else finish(session, session.job, watch, out)
@@ -158,14 +156,20 @@ def _act(session: Session) -> int:
 def _act_all(session: Session, parent: Job, terms: dict[str, Any]) -> int:
     options = session.options
     session.goes_on = "gen302 jobs resume"
-    with watching(session) as watch:
-        watch.stage(SENDING)
-        with session.pays():
-            jobs = session.provider.act_all(parent, options.action, **terms)
+    with buying(session), session.pays():
+        jobs = session.provider.act_all(parent, options.action, **terms)
     if options.no_wait:
         return each(session, jobs, lambda job: accepted(session, job))
     session.output.say(f"{len(jobs)} jobs: {' '.join(job.id for job in jobs)}")
     return wait_for(session, jobs)
+
+
+@contextmanager
+def buying(session: Session) -> Iterator[Watching]:
+    """As `watching`, told as well when something is sent: nothing is while a request is being checked."""
+    with watching(session) as watch:
+        session.connection.sending = lambda call: watch.stage(UPLOADING if call.purpose == "upload" else SENDING)
+        yield watch
 
 
 def each(session: Session, jobs: Iterable[Job | str], work: Callable[[Job], int]) -> int:

@@ -18,7 +18,6 @@ from . import _options, _requests, make
 from ._options import Parser
 from ._output import Output
 from ._place import ourselves
-from ._progress import watching
 from ._session import Session, execute
 from .jobs import show_list
 
@@ -51,7 +50,7 @@ def _sandbox_parser() -> Parser:
         "The local server that speaks the real wire formats, to this command and to any other client. Costs nothing.",
         (
             "gen302 sandbox",
-            'gen302 sandbox -- gen302 run "a paper lantern" -o pictures',
+            'gen302 sandbox -- gen302 run "a paper lantern" -p midjourney -o pictures',
             "gen302 sandbox --faults faults.json -- python my_program.py",
         ),
         usage="gen302 sandbox [--port N] [--seed N] [--faults FILE] [-- COMMAND ...]",
@@ -182,8 +181,7 @@ def _bought(session: Session, folder: Path, family: str) -> tuple[int, Job]:
     out = _options.absolute(str(folder))
     session.connect(family)
     asked = _requests.generic_of(session.connection)
-    with watching(session) as watch:
-        watch.stage(make.SENDING)
+    with make.buying(session) as watch:
         job = session.job = session.provider.submit(asked(PROMPT, aspect_ratio=SHAPE), save_to=out)
         result = make.finish(session, job, watch, out)
     return make.told(session, result), session.job
@@ -194,8 +192,7 @@ def _pressed(session: Session, folder: Path) -> tuple[int, Job]:
     assert parent is not None
     session.output.say(f"$ {ourselves()} act {parent.id[-6:]} upscale-2 -o {folder}")
     out = _options.absolute(str(folder))
-    with watching(session) as watch:
-        watch.stage(make.SENDING)
+    with make.buying(session) as watch:
         job = session.job = session.provider.act(parent, "upscale-2")
         session.connection.ledger.set_destination(job.id, out)
         result = make.finish(session, job, watch, out)
