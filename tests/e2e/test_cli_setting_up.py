@@ -266,3 +266,11 @@ def test_demo_ends_with_files_jobs_and_three_commands() -> None:
     assert "no money was spent" in done.stderr
     assert "AI302_API_KEY=sk-..." in done.stderr or os.name == "nt"
     assert lines(run("jobs", "--json").stdout) == [], "the demo's jobs are not among the real ones"
+
+
+def test_a_port_that_cannot_be_had_is_said_at_once(told: Told) -> None:
+    with serve() as taken:
+        port = taken.url.rpartition(":")[2]
+        assert "already in use" in told("sandbox", "--port", port, "--", "true", expect=2)[1]
+    for number in ("99999", "-5"):
+        assert "ports are 0 to 65535" in told("sandbox", "--port", number, "--", "true", expect=2)[1]

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ai302_core import registry
 from ai302_core.errors import ParameterError, PluginError
@@ -121,12 +121,23 @@ def _accompanied(command: Sequence[str], environment: dict[str, str]) -> int:
     program = shutil.which(command[0])
     if program is None:
         raise ParameterError(f"There is no command {command[0]!r}.", hint="gen302 sandbox -- COMMAND ...")
+    asked: list[int] = []
+    children: list[subprocess.Popen[bytes]] = []
+
+    def pass_on(number: int, frame: Any) -> None:
+        asked.append(number)
+        for child in children:
+            child.terminate()
+
+    kill = signal.signal(signal.SIGTERM, pass_on)  # before there is a child: one that nobody ends would outlive us
     try:
-        child = subprocess.Popen([program, *command[1:]], env=environment)  # noqa: S603 - its user typed it
-    except OSError as problem:
-        raise ParameterError(f"{program} cannot be started: {problem.strerror}.") from None
-    kill = signal.signal(signal.SIGTERM, lambda number, frame: child.terminate())
-    try:
+        try:
+            child = subprocess.Popen([program, *command[1:]], env=environment)  # noqa: S603 - its user typed it
+        except OSError as problem:
+            raise ParameterError(f"{program} cannot be started: {problem.strerror}.") from None
+        children.append(child)
+        if asked:
+            child.terminate()
         while True:
             with suppress(KeyboardInterrupt):
                 code = child.wait()

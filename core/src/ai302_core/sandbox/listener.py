@@ -66,25 +66,26 @@ class Listener:
             self._thread.start()
         try:
             self.port = self._ready.result()
-        except OSError as problem:
+        except (OSError, OverflowError) as problem:  # OverflowError: no such port, as asyncio says it
+            reason = problem.strerror if isinstance(problem, OSError) else "ports are 0 to 65535"
             raise ConfigError(
-                f"The sandbox cannot listen on port {port}: {problem.strerror}.",
-                hint="Give another --port, or 0 for any.",
+                f"The sandbox cannot listen on port {port}: {reason}.", hint="Give another --port, or 0 for any."
             ) from None
 
     def _serve(self, port: int) -> None:
-        with asyncio.Runner() as runner:
-            runner.run(self._main(port))
+        try:
+            with asyncio.Runner() as runner:
+                runner.run(self._main(port))
+        except BaseException as problem:
+            if self._ready.done():
+                raise
+            self._ready.set_exception(problem)  # whoever waits for the port must not wait for ever
 
     async def _main(self, port: int) -> None:
         self._loop, self._stopping, self._turn = asyncio.get_running_loop(), asyncio.Event(), asyncio.Lock()
         self._reopening: asyncio.Task[None] | None = None
         self._config.load()
-        try:
-            await self._open(port)
-        except OSError as problem:
-            self._ready.set_exception(problem)
-            return
+        await self._open(port)
         self._ready.set_result(self._server.sockets[0].getsockname()[1])
         await self._stopping.wait()
         async with self._turn:
