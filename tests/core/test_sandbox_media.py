@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops
 
-from ai302_core.sandbox import Look, clip, data_link, grid, picture_size, preview, tile
+from ai302_core.sandbox import Look, clip, data_link, grid, media, picture_size, preview, tile
 
 LOOKS = [Look("a paper lantern over a canal", str(number), "seed") for number in range(1, 5)]
 
@@ -118,3 +118,16 @@ def test_a_data_link_is_base64_with_content() -> None:
     assert data_link(f"data:image/png;base64,{body}") == ("image/png", b"picture")
     for other in (body, "data:image/png;base64,", "data:image/png,raw", "data:image/png;base64,***", None, 7):
         assert data_link(other) is None
+
+
+@pytest.mark.parametrize("fonts", ["none", "this system's"])
+def test_no_letter_of_a_prompt_is_an_empty_box(fonts: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if fonts == "none":
+        monkeypatch.setattr(media, "_fonts", lambda: ())
+    name, drawn, _ = media._lettered("红灯笼 🏮 žluťoučký", 20)
+    assert name.getbbox(drawn)[2] > 0
+    font = None if fonts == "none" else next((entry for entry in media._fonts() if entry in str(name.path)), None)
+    assert all(media._drawable(font, letter) for letter in set(drawn))
+    if fonts == "none":
+        assert drawn == "\\u7ea2\\u706f\\u7b3c \\U0001f3ee zlutoucky"
+    tile(Look("红灯笼 🏮", "1", "seed"), (64, 64))

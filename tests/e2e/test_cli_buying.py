@@ -384,3 +384,15 @@ def test_success_without_a_file_is_told_and_can_be_given_up(sandbox: RunningSand
     assert "There is nothing to resume" in gen302("jobs", "resume").stderr
     assert one(gen302("submit", "a lantern", "--key", "k", "--again", "--json"))["job"]["attempt"] == 2
     assert sandbox.paid == 2
+
+
+def test_a_file_taken_away_stays_so_until_it_is_asked_for(sandbox: RunningSandbox, gen302: Gen302) -> None:
+    gen302("run", "a lantern", "-o", "shots", "--key", "k")
+    kept = pictures("shots")
+    for asking in (["save", "last"], ["wait", "last"], ["run", "a lantern", "-o", "shots", "--key", "k"]):
+        kept[1].unlink()
+        assert "nothing to resume" in gen302("jobs", "resume").stderr
+        assert len(pictures("shots")) == 3
+        gen302(*asking)
+        assert pictures("shots") == kept
+    assert sandbox.paid == 1

@@ -67,7 +67,8 @@ def _show_parser() -> Parser:
 def _resume_parser() -> Parser:
     parser = Parser(
         "jobs resume",
-        "Finish every open job nobody else follows, and fetch files that are missing. Pays for nothing.",
+        "Finish every open job nobody else follows, and fetch files that never came. Pays for nothing. A file that was "
+        "saved is yours: what you move or delete stays so, until gen302 save JOB brings it back.",
         ("gen302 jobs resume", "gen302 jobs resume -o pictures"),
     )
     parser.add_argument("-o", "--out", metavar="DIR|TEMPLATE", help="for all of them; else where each submit said")

@@ -7,14 +7,25 @@ import binascii
 import hashlib
 import io
 import textwrap
+import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from .mp4 import mp4
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+_FONTS = (
+    # What Windows, macOS and Linux distributions have, Chinese first; Pillow looks in their folders.
+    "msyh.ttc", "simsun.ttc", "PingFang.ttc", "Hiragino Sans GB.ttc", "NotoSansCJK-Regular.ttc",
+    "NotoSansCJKsc-Regular.otf", "SourceHanSansSC-Regular.otf", "wqy-microhei.ttc", "wqy-zenhei.ttc",
+    "DroidSansFallbackFull.ttf", "DroidSansFallback.ttf", "arial.ttf", "Arial.ttf", "DejaVuSans.ttf",
+)  # fmt: skip
+_NOBODYS = "\U0010fffd"
 
 __all__ = ["Look", "clip", "data_link", "grid", "picture_size", "preview", "tile"]
 
@@ -116,14 +127,58 @@ def _drawn(look: Look, size: tuple[int, int]) -> Image:
         (left - radius, top - radius, left + radius, top + radius), fill=tuple(128 + byte // 2 for byte in digest[8:11])
     )
     letters = max(8, min(width, height) // 11)
-    font = ImageFont.load_default(letters)
-    lines = textwrap.wrap(look.text, max(6, int(width / letters * 1.7)))[
+    font, text, narrow = _lettered(look.text, letters)
+    lines = textwrap.wrap(text, max(6, int(width / letters * (1.7 if narrow else 0.9))))[
         : max(1, (height - 2 * letters) // (letters + 4))
     ]
     draw.multiline_text((letters // 2, letters // 2), "\n".join(lines), font=font, fill=(255, 255, 255), spacing=4,
                         stroke_width=max(1, letters // 12), stroke_fill=(0, 0, 0))  # fmt: skip
-    draw.text((width - letters, height - letters), look.mark, font=font, fill=(255, 255, 255), anchor="rs")
+    mark = ImageFont.load_default(letters)
+    draw.text((width - letters, height - letters), look.mark, font=mark, fill=(255, 255, 255), anchor="rs")
     return picture
+
+
+def _lettered(text: str, letters: int) -> tuple[Any, str, bool]:
+    """A font, the text as it can be drawn with it, and whether its letters are narrow.
+
+    The font that comes with Pillow has ASCII and little more: what it lacks is drawn with a font of this system, where
+    one has it. A letter that none has loses its accent or is shown by its code; it is never an empty box.
+    """
+    from PIL import ImageFont
+
+    name: str | None = None
+    if not text.isascii():
+        name = max((None, *_fonts()), key=lambda font: sum(_drawable(font, letter) for letter in set(text)))
+        text = "".join(letter if _drawable(name, letter) else _plain(name, letter) for letter in text)
+    font: Any = ImageFont.load_default(letters) if name is None else ImageFont.truetype(name, letters)
+    return font, text, not any(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+
+
+def _plain(name: str | None, letter: str) -> str:
+    bare = unicodedata.normalize("NFKD", letter)[:1]
+    return bare if _drawable(name, bare) else letter.encode("ascii", "backslashreplace").decode()
+
+
+@lru_cache(maxsize=4096)
+def _drawable(name: str | None, letter: str) -> bool:
+    """Whether a font (None: Pillow's own) has a letter: one it lacks looks like one that nobody has."""
+    from PIL import ImageFont
+
+    font: Any = ImageFont.load_default(16) if name is None else ImageFont.truetype(name, 16)
+    return letter.isspace() or bytes(font.getmask(letter)) != bytes(font.getmask(_NOBODYS))
+
+
+@lru_cache(maxsize=1)
+def _fonts() -> tuple[str, ...]:
+    """Those of `_FONTS` that this system has."""
+    from PIL import ImageFont
+
+    there = []
+    for name in _FONTS:
+        with suppress(OSError):
+            ImageFont.truetype(name, 16)
+            there.append(name)
+    return tuple(there)
 
 
 def _encoded(picture: Image, format_name: str) -> bytes:
