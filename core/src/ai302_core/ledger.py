@@ -201,6 +201,6 @@ def _unknown(ledger: Ledger, ref: str) -> ParameterError:
     if not ledger.jobs(limit=1):
         return ParameterError(
             f"There is no job {ref!r}: nothing was bought yet, the ledger {ledger.url} is empty.",
-            hint=f"gen302 alone says how to begin.{adopt}",
+            hint=f"`gen302` without a verb says how to begin.{adopt}",
         )
     return ParameterError(f"The ledger has no job {ref!r}.", hint=f"gen302 jobs list shows them all.{adopt}")

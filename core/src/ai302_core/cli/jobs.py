@@ -99,7 +99,7 @@ def _list(session: Session) -> int:
     else:
         show_list(session, found)
         if not found:
-            none = "No job yet: nothing was bought. `gen302` alone says how to begin."
+            none = "No job yet: nothing was bought. `gen302` without a verb says how to begin."
             session.output.say("No such job." if _history.narrowed(session.options) else none)
     return 0
 
