@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import os
 import signal
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from hypothesis import settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
 ROOT = Path(__file__).parents[1]
+MEASURED = {"core", "e2e"}
 AMBIENT = ("GEN302_", "AI302_", "302AI_")
 OUTSIDE = {"NETRC", "SSL_CERT_FILE", "SSL_CERT_DIR", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"}
 FOLDERS = {
@@ -42,6 +45,19 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Measured is what tests/core and tests/e2e reach by what they mean to say.
+
+    Measuring makes Python twice as slow: too dear for those that say the same thousands of times in other words, for
+    processes that are killed, and for other people's programs.
+    """
+    for item in items:
+        room = item.path.relative_to(ROOT / "tests").parts[0] if item.path.is_relative_to(ROOT / "tests") else ""
+        if room not in MEASURED or getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker(pytest.mark.no_cover)
+
+
 def _settle_in(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(AMBIENT) or name in OUTSIDE or name.lower().endswith("_proxy"):
@@ -59,14 +75,36 @@ def ambient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         yield before
 
 
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folders to be made: pytest's own numbering reads all names of before for each new one, thousands of times."""
+    parent = tmp_path_factory.mktemp("homes")
+    return (parent / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(_homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
     """An empty home of this test's own; the test starts in an empty folder inside it."""
-    home = tmp_path_factory.mktemp("home")
+    home = next(_homes)
     _settle_in(home, monkeypatch)
-    (home / "here").mkdir()
+    if request.node.get_closest_marker("no_cover"):
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # for what the test starts
+    (home / "here").mkdir(parents=True)
     monkeypatch.chdir(home / "here")
     return home
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], Any]], None]:
+    """Waits for something to become true; half a minute is the end of it."""
+
+    def wait(true: Callable[[], Any]) -> None:
+        deadline = time.monotonic() + 30
+        while not true():
+            assert time.monotonic() < deadline, "nothing came of it within 30 s"
+            time.sleep(0.01)
+
+    return wait
 
 
 def _is_loopback(host: str) -> bool:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import inspect
+import io
 import logging
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +18,7 @@ from typing import Any
 import pytest
 
 from ai302_core import Outcome, aconnect, connect
+from ai302_core.cli import main
 from ai302_core.sandbox import RunningSandbox, serve
 
 SENTINEL = "sk-sentinel-7c1e55b2f04d"
@@ -116,6 +120,39 @@ class Shop:
     def pictures(self) -> list[Path]:
         """The saved files without their sidecars."""
         return sorted(path for path in self.folder.rglob("*") if path.suffix in (".png", ".mp4", ".txt"))
+
+
+@pytest.fixture
+def gen302(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Types a command, in this process: what comes out, and its exit code. Signals and consoles want one of its own."""
+
+    def typed(*arguments: str | Path, expect: int | None = 0, input: str = "") -> subprocess.CompletedProcess[str]:
+        words = list(map(str, arguments))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(input.encode()), "utf-8"))
+        capsys.readouterr()
+        code = main(words)
+        done = subprocess.CompletedProcess(words, code, *capsys.readouterr())
+        assert expect is None or code == expect, f"exit {code}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done
+
+    return typed
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., RunningSandbox]]:
+    """Starts the sandbox that every command of the test uses; of the installed families these tests speak of one."""
+    monkeypatch.setenv("GEN302_DEFAULT", "midjourney")
+    with contextlib.ExitStack() as running:
+
+        def started(**options: Any) -> RunningSandbox:
+            sandbox = running.enter_context(serve(**{"seed": 1, **options}))
+            monkeypatch.setenv("GEN302_SANDBOX", sandbox.url)
+            return sandbox
+
+        yield started
 
 
 @pytest.fixture

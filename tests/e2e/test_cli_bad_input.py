@@ -17,26 +17,16 @@ import pytest
 from ai302_core.cli import main
 from ai302_core.sandbox import RunningSandbox, serve
 
-COMMAND = [sys.executable, "-m", "ai302_core"]
 Gen302 = Callable[..., subprocess.CompletedProcess[str]]
 KEY = "sk-sandbox"
 
 
 @pytest.fixture
-def gen302() -> Gen302:
+def gen302(gen302: Gen302) -> Gen302:
     """Run the command; whatever it says, it is no traceback and no key, and stdout has one JSON line for --json."""
 
     def run(*arguments: str, expect: int) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [*COMMAND, *arguments],
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=60,
-            stdin=subprocess.DEVNULL,
-        )
-        assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr
+        done = gen302(*arguments, expect=expect)
         assert KEY not in done.stdout + done.stderr
         if expect:
             assert done.stderr.startswith(("gen302: ", *"0123456789"))

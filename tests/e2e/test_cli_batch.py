@@ -7,9 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,34 +20,24 @@ from ai302_core import config
 from ai302_core._sqlite import open_ledger
 from ai302_core.cli import main
 from ai302_core.jobs import Status
-from ai302_core.sandbox import RunningSandbox, serve
+from ai302_core.sandbox import RunningSandbox
 
 ROWS = 60
 
 
-@pytest.fixture(autouse=True)
-def one_family(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several are installed; these tests speak of one."""
-    monkeypatch.setenv("GEN302_DEFAULT", "midjourney")
+@pytest.fixture
+def sandbox(stand_in: Callable[..., RunningSandbox]) -> RunningSandbox:
+    return stand_in(speed=400)
 
 
 @pytest.fixture
-def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSandbox]:
-    with serve(speed=400, seed=1) as running:
-        monkeypatch.setenv("GEN302_SANDBOX", running.url)
-        yield running
-
-
-@pytest.fixture
-def batch(capsys: pytest.CaptureFixture[str]) -> Any:
+def batch(gen302: Any) -> Any:
     """`batch(arguments…, expect=exit code)`: (what every row became, the summary)."""
 
     def run(*arguments: str, expect: int = 0) -> tuple[list[Any], Any]:
-        code = main(["batch", *arguments, "--json"])
-        told = capsys.readouterr()
-        assert code == expect, told.err
-        assert "Traceback" not in told.err
-        records = [json.loads(line) for line in told.out.splitlines()]
+        records = [
+            json.loads(line) for line in gen302("batch", *arguments, "--json", expect=expect).stdout.splitlines()
+        ]
         return records[:-1], records[-1]
 
     return run
@@ -60,13 +49,6 @@ def write(name: str, *lines: str) -> None:
 
 def stored() -> Any:
     return open_ledger(config.find_ledger(None), data_dir=config.data_dir())
-
-
-def until(true: Any) -> None:
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline, "nothing came of it within 60 s"
-        time.sleep(0.01)
 
 
 def looked_up(sandbox: RunningSandbox) -> int:
@@ -87,7 +69,7 @@ def looked_up(sandbox: RunningSandbox) -> int:
     return len(lost)
 
 
-def test_killed_twice_and_repeated_it_pays_once_a_row(sandbox: RunningSandbox) -> None:
+def test_killed_twice_and_repeated_it_pays_once_a_row(sandbox: RunningSandbox, until: Any) -> None:
     write("skus.csv", "sku;name;cost", *(f"S{n:03};mug number {n};{n}" for n in range(ROWS)))
     typed = ["batch", "skus.csv", "--prompt", "photo of {name}", "-o", "shots/{sku}-{n}", "--ignore", "cost"]
     for paid in (ROWS // 4, ROWS // 2):
@@ -152,12 +134,11 @@ def test_no_more_than_max_jobs_over_all_runs(sandbox: RunningSandbox, batch: Any
     assert (told["done"], sandbox.paid) == (5, 5)
 
 
-def test_no_balance_stops_the_rest(monkeypatch: pytest.MonkeyPatch, batch: Any) -> None:
+def test_no_balance_stops_the_rest(stand_in: Callable[..., RunningSandbox], batch: Any) -> None:
     write("p.csv", "prompt", *(f"study {n}" for n in range(80)))
-    with serve(speed=400, seed=1, balance=0) as poor:
-        monkeypatch.setenv("GEN302_SANDBOX", poor.url)
-        _, told = batch("p.csv", expect=5)
-        assert (told["no_money"] + told["not_begun"], poor.paid) == (80, 0)
+    poor = stand_in(speed=400, balance=0)
+    _, told = batch("p.csv", expect=5)
+    assert (told["no_money"] + told["not_begun"], poor.paid) == (80, 0)
     assert told["not_begun"] > 40
 
 
@@ -254,7 +235,7 @@ def test_two_windows_share_one_batch(sandbox: RunningSandbox) -> None:
     assert sandbox.paid == 12
 
 
-def test_ctrl_c_leaves_nothing_unconfirmed(sandbox: RunningSandbox) -> None:
+def test_ctrl_c_leaves_nothing_unconfirmed(sandbox: RunningSandbox, until: Any) -> None:
     write("p.csv", "prompt", *(f"study {n}" for n in range(200)))
     typed = [sys.executable, "-m", "ai302_core", "batch", "p.csv", "-o", "shots"]
     with subprocess.Popen(typed, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:

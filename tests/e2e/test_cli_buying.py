@@ -1,4 +1,4 @@
-"""The command buys, follows and saves: paid submits counted, files on disk, exit codes, through real processes."""
+"""The command buys, follows and saves: paid submits counted, files on disk, exit codes, real signals and pipes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,58 +21,26 @@ COMMAND = [sys.executable, "-m", "ai302_core"]
 Gen302 = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture(autouse=True)
-def one_family(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several are installed; these tests speak of one."""
-    monkeypatch.setenv("GEN302_DEFAULT", "midjourney")
+Until = Callable[[Callable[[], Any]], None]
 
 
 @pytest.fixture
-def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSandbox]:
+def sandbox(stand_in: Callable[..., RunningSandbox]) -> RunningSandbox:
     """A fast one that every command of the test uses."""
-    with serve(speed=200, seed=1) as running:
-        monkeypatch.setenv("GEN302_SANDBOX", running.url)
-        yield running
+    return stand_in(speed=200)
 
 
 @pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSandbox]:
+def slow(stand_in: Callable[..., RunningSandbox]) -> RunningSandbox:
     """One whose time stands until the test lets it pass."""
-    with serve(speed=0, seed=1) as running:
-        monkeypatch.setenv("GEN302_SANDBOX", running.url)
-        yield running
+    return stand_in(speed=0)
 
 
-@pytest.fixture
-def gen302() -> Gen302:
-    def run(*arguments: str | Path, expect: int | None = 0, **options: Any) -> subprocess.CompletedProcess[str]:
-        options.setdefault("stdin", None if "input" in options else subprocess.DEVNULL)
-        done = subprocess.run(
-            [*COMMAND, *map(str, arguments)], capture_output=True, text=True, encoding="utf-8", timeout=60, **options
-        )
-        assert expect is None or done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr
-        return done
-
-    return run
-
-
-def started(*arguments: str) -> subprocess.Popen[str]:
+def started(*arguments: str, stdin: int = subprocess.DEVNULL, **options: Any) -> subprocess.Popen[str]:
+    """The command in a process of its own."""
     return subprocess.Popen(
-        [*COMMAND, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
+        [*COMMAND, *arguments], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", **options
     )
-
-
-def until(true: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < deadline, "nothing came of it within 30 s"
-        time.sleep(0.02)
 
 
 def pictures(folder: str) -> list[Path]:
@@ -120,7 +87,9 @@ def test_the_same_key_pays_once(sandbox: RunningSandbox, gen302: Gen302) -> None
 
 
 def test_submit_wait_act_save(sandbox: RunningSandbox, gen302: Gen302) -> None:
-    job_id = gen302("submit", "-", "-o", "shots", input="a lantern\n").stdout.strip()
+    with started("submit", "-", "-o", "shots", stdin=subprocess.PIPE) as child:
+        job_id = child.communicate("a lantern\n", timeout=60)[0].strip()
+    assert child.returncode == 0
     assert len(gen302("wait", job_id[-5:]).stdout.splitlines()) == 4, "the submit said where the files go"
     pressed = gen302("act", job_id, "U2", "-o", "big").stdout.split()
     again = gen302("act", job_id, "upscale-2", "-o", "big").stdout.split()
@@ -177,7 +146,7 @@ def test_operations_by_name(sandbox: RunningSandbox, gen302: Gen302) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_while_waiting_leaves_a_job_that_lives_on(
-    slow: RunningSandbox, gen302: Gen302, number: signal.Signals
+    slow: RunningSandbox, gen302: Gen302, until: Until, number: signal.Signals
 ) -> None:
     with started("run", "a lantern", "-o", "shots", "--json") as child:
         until(lambda: any("/fetch" in seen.path for seen in slow.requests))
@@ -193,7 +162,9 @@ def test_ctrl_c_while_waiting_leaves_a_job_that_lives_on(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_ctrl_c_while_the_paid_request_is_out_is_held_until_its_receipt(slow: RunningSandbox, gen302: Gen302) -> None:
+def test_ctrl_c_while_the_paid_request_is_out_is_held_until_its_receipt(
+    slow: RunningSandbox, gen302: Gen302, until: Until
+) -> None:
     slow.fault("submit", "late", seconds=1.0)
     with started("run", "a lantern", "-o", "shots") as child:
         until(lambda: slow.paid)
@@ -210,14 +181,19 @@ def test_ctrl_c_while_the_paid_request_is_out_is_held_until_its_receipt(slow: Ru
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_a_killed_run_is_resumed_without_paying_again(slow: RunningSandbox, gen302: Gen302) -> None:
+def test_a_killed_run_is_resumed_without_paying_again(
+    slow: RunningSandbox, gen302: Gen302, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with started("run", "a lantern", "-o", "shots", "--key", "cover") as child:
         until(lambda: any("/fetch" in seen.path for seen in slow.requests))
         child.kill()
     assert child.returncode == -signal.SIGKILL
     slow.advance(600)
+    here = Path.cwd()
     Path("elsewhere").mkdir()
-    (outcome,) = lines(gen302("jobs", "resume", "--json", cwd="elsewhere"))
+    monkeypatch.chdir("elsewhere")
+    (outcome,) = lines(gen302("jobs", "resume", "--json"))
+    monkeypatch.chdir(here)
     assert (outcome["job"]["key"], outcome["exit"]) == ("cover", 0)
     assert sorted(outcome["files"]) == [str(path.resolve()) for path in pictures("shots")]
     assert len(outcome["files"]) == 4
@@ -248,13 +224,15 @@ def test_a_lost_answer_is_seven_and_never_sent_again(slow: RunningSandbox, gen30
     assert "unconfirmed" in gen302("jobs", "reconcile", "last", "--abandon", expect=2).stderr
 
 
-def test_a_task_of_another_tool_is_adopted(sandbox: RunningSandbox, gen302: Gen302) -> None:
+def test_a_task_of_another_tool_is_adopted(
+    sandbox: RunningSandbox, gen302: Gen302, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = one(gen302("submit", "a lantern", "--json"))
-    with_another_ledger = {**os.environ, "GEN302_LEDGER": "sqlite:///" + str(Path("other.db").absolute())}
+    monkeypatch.setenv("GEN302_LEDGER", "sqlite:///" + str(Path("other.db").absolute()))
     task = first["job"]["remote_id"]
-    gen302("jobs", "adopt", task, "-p", "midjourney", env=with_another_ledger)
-    assert len(gen302("wait", task, env=with_another_ledger, expect=None).stderr) > 0
-    assert len(gen302("save", task, "-o", "shots", env=with_another_ledger).stdout.split()) == 4
+    gen302("jobs", "adopt", task, "-p", "midjourney")
+    assert len(gen302("wait", task, expect=None).stderr) > 0
+    assert len(gen302("save", task, "-o", "shots").stdout.split()) == 4
     assert sandbox.paid == 1
 
 
@@ -315,19 +293,18 @@ def test_a_live_line_on_a_terminal_leaves_the_data_alone(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_a_polite_kill_in_the_background_of_a_script_loses_no_receipt(slow: RunningSandbox, gen302: Gen302) -> None:
+def test_a_polite_kill_in_the_background_of_a_script_loses_no_receipt(
+    slow: RunningSandbox, gen302: Gen302, until: Until
+) -> None:
     slow.fault("submit", "late", seconds=1.0)
 
     def ignoring() -> None:  # as a shell starts what ends in "&"
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    with subprocess.Popen(
-        [*COMMAND, "run", "a lantern"], stderr=subprocess.PIPE, text=True, preexec_fn=ignoring
-    ) as child:
+    with started("run", "a lantern", preexec_fn=ignoring) as child:
         until(lambda: slow.paid)
         child.terminate()
-        assert child.stderr is not None
-        people = child.stderr.read()
+        _, people = child.communicate(timeout=30)
     assert child.returncode == 130
     (job,) = lines(gen302("jobs", "--json"))
     assert (job["status"], bool(job["remote_id"])) == ("queued", True)
@@ -338,7 +315,6 @@ def test_a_polite_kill_in_the_background_of_a_script_loses_no_receipt(slow: Runn
 def test_gateways_change_by_configuration_alone(gen302: Gen302, gateway: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with serve(speed=200, gateway=gateway) as running:
         monkeypatch.setenv("MY_KEY", running.key)
-        monkeypatch.delenv("GEN302_DEFAULT")
         Path("gen302.toml").write_text(
             f'[providers.hero]\nfamily = "midjourney"\ngateway = "{gateway}"\nbase_url = "{running.url}"\n'
             'api_key_env = "MY_KEY"\npoll = { initial = 0.1 }\n'
@@ -348,14 +324,23 @@ def test_gateways_change_by_configuration_alone(gen302: Gen302, gateway: str, mo
         assert "sandbox" not in told["job"]
 
 
-def test_a_console_without_chinese_letters(sandbox: RunningSandbox, gen302: Gen302) -> None:
+def test_a_console_without_chinese_letters(sandbox: RunningSandbox) -> None:
     poor = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    told = one(gen302("run", "一盏纸灯笼", "-o", "图/{id}-{n}", "--json", env=poor))
+
+    def gen302(*arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+        with started(*arguments, env=poor) as child:
+            done = subprocess.CompletedProcess(arguments, 0, *child.communicate(timeout=60))
+        done.returncode = child.returncode
+        assert done.returncode == expect, done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    told = one(gen302("run", "一盏纸灯笼", "-o", "图/{id}-{n}", "--json"))
     assert told["job"]["request"]["prompt"] == "一盏纸灯笼"
     assert len(pictures("图")) == 4
-    assert told["job"]["id"] in gen302("jobs", env=poor).stdout
-    gen302("jobs", "show", "last", env=poor)
-    gen302("run", "一盏纸灯笼", "--size", "大", env=poor, expect=2)
+    assert told["job"]["id"] in gen302("jobs").stdout
+    gen302("jobs", "show", "last")
+    gen302("run", "一盏纸灯笼", "--size", "大", expect=2)
     assert sandbox.paid == 1
 
 

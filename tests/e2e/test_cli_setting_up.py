@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -233,15 +234,20 @@ def test_sandbox_runs_a_command_in_it_and_hands_on_its_exit_code() -> None:
 def test_sandbox_alone_says_how_to_use_it_and_ends_with_ctrl_c() -> None:
     child = subprocess.Popen([*COMMAND, "sandbox"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert child.stdout is not None
+    late = threading.Timer(60, child.kill)  # what waits for a line below reads the end of the file then
+    late.start()
     url = child.stdout.readline().strip()
     with pytest.raises(urllib.error.HTTPError), urllib.request.urlopen(f"{url}/nothing", timeout=10):
         pass
     assert child.stderr is not None
     people = ""
     while "curl" not in people:  # before it can be interrupted it has said how to use it
-        people += child.stderr.readline()
+        line = child.stderr.readline()
+        assert line, f"it ended instead of saying how to use it:\n{people}"
+        people += line
     child.send_signal(signal.SIGINT)
     people += child.communicate(timeout=20)[1]
+    late.cancel()
     assert child.returncode == 0
     assert f"GEN302_SANDBOX={url}" in people
     assert "curl" in people

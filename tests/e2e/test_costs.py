@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -132,33 +130,27 @@ def test_several_requests_are_one_cost_or_none(shop: Any, bought: tuple[Any, Job
     assert buyer.cost(twice).observed == Money(Decimal("0.10"), "PTC")
 
 
-def test_the_command_sums_without_a_network(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_sums_without_a_network(shop: Any, monkeypatch: pytest.MonkeyPatch, gen302: Any) -> None:
     monkeypatch.chdir(shop.home)
     buyer = shop.buyer()
     keys = [f"shots#0123456789abcdef.{number}" for number in (1, 2)]
     for key in [*keys, None]:
         buyer.run(LANTERN, key=key)
 
-    def gen302(*words: str) -> list[Any]:
-        done = subprocess.run(
-            [sys.executable, "-m", "ai302_core", "cost", *words, "--config", str(config)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
-        return [json.loads(line) for line in done.stdout.splitlines()] if "--json" in words else [done.stdout]
+    def cost(*words: str) -> list[Any]:
+        told = gen302("cost", *words, "--config", config).stdout
+        return [json.loads(line) for line in told.splitlines()] if "--json" in words else [told]
 
     config = shop.home / "gen302.toml"
     config.write_text(f'ledger = "{shop.ledger}"\n[providers.hero]\nfamily = "midjourney"\n', "utf-8")
-    (one,) = gen302(keys[0], "--json")
+    (one,) = cost(keys[0], "--json")
     assert (one["cost"], one["exit"]) == ({"observed": {"amount": "0.05", "unit": "PTC"}}, 0)
     shop.sandbox.fault("record", "expired", 4)
-    assert "unknown; the latest such job was 0.05 PTC" in gen302()[0]
+    assert "unknown; the latest such job was 0.05 PTC" in cost()[0]
     shop.sandbox.stop()
-    groups = {row["batch"]: (row["jobs"], row["unknown"], row["observed"]) for row in gen302("--by", "batch", "--json")}
+    groups = {row["batch"]: (row["jobs"], row["unknown"], row["observed"]) for row in cost("--by", "batch", "--json")}
     assert groups["shots"][0] == 2
     assert groups["(no batch)"][0] == 1
     assert sum(unknown for _, unknown, _ in groups.values()) == 1
     for by in ("model", "day", "provider"):
-        assert "0.10 PTC" in gen302("--by", by)[0]
+        assert "0.10 PTC" in cost("--by", by)[0]

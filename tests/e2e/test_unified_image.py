@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -197,27 +195,22 @@ def test_looks_survive_what_a_bad_day_brings(shop: Shop, mode: str) -> None:
     assert (len(result.files), shop.sandbox.paid) == (1, 1)
 
 
-def test_the_command_buys_and_adopts(shop: Shop) -> None:
-    def gen302(*words: str) -> Any:
-        done = subprocess.run(
-            [sys.executable, "-m", "ai302_core", *words, "--json"],
-            capture_output=True, stdin=subprocess.DEVNULL, encoding="utf-8", timeout=60,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
+def test_the_command_buys_and_adopts(shop: Shop, gen302: Any) -> None:
+    def told_by(*words: str) -> Any:
+        return json.loads(gen302(*words, "--json").stdout.splitlines()[-1])
 
-    told = gen302("models", "-p", "unified_image", "--task", "image")
+    told = told_by("models", "-p", "unified_image", "--task", "image")
     assert (told["family"], told["default"], bool(told["source"])) == ("unified_image", False, True)
     bought = ("run", "a lamp", "-p", "unified_image", "--model", "gpt-image-1.5-t2i", "--size", "1024x1536")
-    told = gen302(*bought, "-o", "shots")
+    told = told_by(*bought, "-o", "shots")
     assert [sides(Path(file)) for file in told["files"]] == [("PNG", 1024, 1536)]
     foreign = httpx.post(
         f"{shop.sandbox.url}{V2}?run_async=true", headers={"Authorization": f"Bearer {shop.sandbox.key}"},
         json={"model": "gemini-2.5-flash-image", "prompt": "a canal"}, verify=False,
     ).json()  # fmt: skip
-    assert gen302("jobs", "adopt", foreign["task_id"], "-p", "unified_image")["job"]["operation"] == "image"
-    gen302("wait", foreign["task_id"])
-    assert len(gen302("save", foreign["task_id"], "-o", "shots")["files"]) == 1
+    assert told_by("jobs", "adopt", foreign["task_id"], "-p", "unified_image")["job"]["operation"] == "image"
+    told_by("wait", foreign["task_id"])
+    assert len(told_by("save", foreign["task_id"], "-o", "shots")["files"]) == 1
     assert shop.sandbox.paid == 2
 
 

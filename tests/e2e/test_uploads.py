@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -236,17 +234,9 @@ def test_the_door_itself_takes_a_file_and_no_more_than_50_megabytes(shop: Shop) 
     assert (shop.sandbox.uploads, shop.sandbox.paid) == (1, 0)
 
 
-def gen302(*arguments: str | Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ai302_core", *map(str, arguments)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, encoding="utf-8", timeout=60, stdin=subprocess.DEVNULL
-    )
-    assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-    assert "Traceback" not in done.stderr
-    return done
-
-
-def test_the_command_uploads_and_says_what_is_wrong_with_a_file(shop: Shop, picture: Path, tmp_path: Path) -> None:
+def test_the_command_uploads_and_says_what_is_wrong_with_a_file(
+    shop: Shop, picture: Path, tmp_path: Path, gen302: Any
+) -> None:
     shown = json.loads(gen302("run", "a fox", "-p", "frames", "--first-frame", picture, "--dry-run", "--json").stdout)
     sha256 = hashlib.sha256(PNG).hexdigest()
     assert shown["uploads"][0]["body"]["file"]["file"]["sha256"] == sha256

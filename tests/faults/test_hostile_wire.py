@@ -11,8 +11,9 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -23,6 +24,7 @@ from ai302_core._transport import bodies, carriers
 from ai302_core.errors import TransportError
 
 Pieces = Callable[[], Iterable[bytes]]
+T = TypeVar("T")
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 MIB = 2**20
 
@@ -117,6 +119,15 @@ def ask(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     transport.close()
 
 
+def remembering(call: Callable[[], T]) -> tuple[T, int]:
+    """What a call returns, and how much memory was taken at the same time while it ran."""
+    tracemalloc.start()
+    try:
+        return call(), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
 def drops() -> Iterable[bytes]:
     return slowly(b"HTTP/1.1 200 OK\r\n", *(f"x-{number}: 1\r\n".encode() for number in range(80)))
 
@@ -140,6 +151,12 @@ def test_headers_that_never_end(serve: Any, ask: Any, answer: Pieces) -> None:
     assert isinstance(second, TransportError)
     assert second.sent is True
     assert len(service.asked) == 2
+
+
+@cache
+def bomb(times: int) -> Pieces:
+    """Forty MiB of nothing, packed so many times."""
+    return packed(bytes(40 * MIB), times)
 
 
 def packed(content: bytes, times: int = 1, **headers: str) -> Pieces:
@@ -166,27 +183,24 @@ def test_a_packed_answer_is_unpacked(serve: Any, ask: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "made",
     [
-        packed(bytes(40 * MIB)),
-        packed(bytes(40 * MIB), 2),
-        packed(bytes(40 * MIB), 3),
-        packed(b"\x1f\x8b no gzip at all", 0, content_encoding="gzip"),
-        packed(b"{}", 0, content_encoding="br"),
-        packed(b"{}", 0, content_encoding="zstd, zstd"),
-        lambda: itertools.chain([b"HTTP/1.1 200 OK\r\n\r\n"], itertools.repeat(bytes(MIB), 40)),
+        lambda: bomb(1),
+        lambda: bomb(2),
+        lambda: bomb(3),
+        lambda: packed(b"\x1f\x8b no gzip at all", 0, content_encoding="gzip"),
+        lambda: packed(b"{}", 0, content_encoding="br"),
+        lambda: packed(b"{}", 0, content_encoding="zstd, zstd"),
+        lambda: lambda: itertools.chain([b"HTTP/1.1 200 OK\r\n\r\n"], itertools.repeat(bytes(MIB), 40)),
     ],
     ids=["bomb", "bomb in a bomb", "and once more", "no gzip", "br", "zstd, zstd", "endless"],
 )
-def test_what_fills_the_memory_is_left(serve: Any, ask: Any, answer: Pieces, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_fills_the_memory_is_left(
+    serve: Any, ask: Any, made: Callable[[], Pieces], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(bodies, "MAX_BODY", 2 * MIB)
-    service = serve(answer)
-    tracemalloc.start()
-    try:
-        (problem,) = ask(service.url)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    service = serve(made())
+    (problem,), peak = remembering(lambda: ask(service.url))
     assert isinstance(problem, TransportError)
     assert problem.sent is True
     assert peak < 20 * MIB, f"{peak} bytes for an answer of which {2 * MIB} are read"
@@ -203,12 +217,7 @@ def test_a_file_of_any_size_takes_no_memory(serve: Any, fetch: Any, tmp_path: Pa
     head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % (64 * MIB)
     piece = bytes(MIB)
     service = serve(lambda: itertools.chain([head], itertools.repeat(piece, 64)))
-    tracemalloc.start()
-    try:
-        got = fetch(service.url)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    got, peak = remembering(lambda: fetch(service.url))
     assert (got.size, got.broken) == (64 * MIB, "")
     assert peak < 16 * MIB
 
@@ -232,14 +241,9 @@ def test_a_file_whose_headers_never_end(serve: Any, fetch: Any, answer: Pieces) 
 
 @pytest.mark.parametrize("status", [200, 404])
 def test_a_file_that_is_a_bomb_stays_packed(serve: Any, fetch: Any, tmp_path: Path, status: int) -> None:
-    answer = packed(bytes(40 * MIB), 2)
+    answer = bomb(2)
     service = serve(lambda: [next(iter(answer())).replace(b"200 OK", b"%d X" % status, 1)])
-    tracemalloc.start()
-    try:
-        got = fetch(service.url)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    got, peak = remembering(lambda: fetch(service.url))
     assert got.status == status
     assert max(got.size, len(got.head)) <= 2000
     assert peak < 16 * MIB

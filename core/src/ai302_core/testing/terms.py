@@ -17,6 +17,9 @@ from .stand import Played, played
 
 __all__ = ["Finding", "Terms", "because", "count", "findings", "over"]
 
+# Read once a contract: looking up an installed family asks every distribution there is, and a test each sample.
+_DESCRIBED: WeakKeyDictionary[type, Family] = WeakKeyDictionary()
+_TOLD: WeakKeyDictionary[type, tuple[Sample, ...]] = WeakKeyDictionary()
 _PLAYED: WeakKeyDictionary[type, dict[str, Played]] = WeakKeyDictionary()
 F = TypeVar("F", bound=Callable[..., Any])
 Chooser = Callable[[Family, tuple[Sample, ...]], Iterable[Sample]]
@@ -81,11 +84,19 @@ class Terms:
     @classmethod
     def described(cls) -> Family:
         """The record under test."""
-        return registry.load(cls.family) if isinstance(cls.family, str) else cls.family
+        if cls not in _DESCRIBED:
+            _DESCRIBED[cls] = registry.load(cls.family) if isinstance(cls.family, str) else cls.family
+        return _DESCRIBED[cls]
 
     @classmethod
     def told(cls) -> tuple[Sample, ...]:
         """The samples under test."""
+        if cls not in _TOLD:
+            _TOLD[cls] = cls._read()
+        return _TOLD[cls]
+
+    @classmethod
+    def _read(cls) -> tuple[Sample, ...]:
         if isinstance(cls.samples, tuple):
             return cls.samples
         if cls.samples is not None:
