@@ -78,6 +78,7 @@ BANNED = replace(
     GOOD, name="banned", exchanges=(submit({"code": 7, "msg": "banned"}),),
     expect={"status": "refused", "kind": "content"},
 )  # fmt: skip
+OLD = replace(GOOD, name="old", operation="paint", gateway="own")
 
 
 def contract(record: Family, *told: Sample) -> type[FamilyContract]:
@@ -225,6 +226,12 @@ GALLERY = {
     "shows no failure": Broken(
         family, "test_samples_show_what_goes_wrong", "no sample shows a job fail", (GOOD, BANNED)
     ),
+    "shows another service": Broken(
+        family,
+        "test_samples_fit_the_record",
+        "old.json is about the operation 'paint' and the gateway 'own'",
+        (GOOD, FAILED, BANNED, OLD),
+    ),
     "shows nothing": Broken(family, "test_samples_show_every_operation", "add one to the samples folder", (FAILED,)),
 }
 
@@ -240,6 +247,12 @@ def test_each_broken_plugin_is_caught_by_name(name: str) -> None:
     said = [finding.message for finding in found]
     assert said, "not caught"
     assert any(broken.saying in message for message in said), said
+
+
+def test_a_sample_of_another_record_is_one_finding() -> None:
+    (found,) = findings(contract(family(), GOOD, FAILED, BANNED, OLD))
+    assert found.test == "test_samples_fit_the_record"
+    assert "or delete it" in found.message
 
 
 def test_an_override_needs_a_reason() -> None:

@@ -226,7 +226,10 @@ def test_a_stranger_makes_a_family_from_the_docs_alone(family: Place, wheels: di
         re.MULTILINE | re.DOTALL,
     )
     assert len(shown) == 4
-    for old in (folder / "src/ai302_hunyuan_video/samples").glob("*.json"):
+    (said,) = re.findall(r"^rm (\S+)$", (ROOT / "docs/plugins.md").read_text("utf-8"), re.MULTILINE)
+    gone = list(family.work.glob(said))
+    assert len(gone) == 3
+    for old in gone:
         old.unlink()
     for path, text in shown:
         (folder / path).write_text(text, "utf-8")

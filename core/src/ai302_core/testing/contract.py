@@ -44,5 +44,5 @@ class FamilyContract(RecordTests, TalkTests, RequestTests, FaultTests, ReplyTest
         """Run the tests that want a sample once for each of theirs."""
         if "sample" in metafunc.fixturenames:
             chosen = type(self).chosen(metafunc.function.__name__)
-            samples = type(self).told() if chosen is None else chosen
+            samples = type(self).fitting() if chosen is None else chosen
             metafunc.parametrize("sample", samples, ids=[sample.name for sample in samples])

@@ -8,7 +8,7 @@ from collections import Counter
 from ai302_core._vocabulary import KINDS
 from ai302_core.family import Field, Operation, Refused
 
-from .terms import Terms
+from .terms import Terms, misfit
 
 _FAMILY = re.compile(r"[a-z][a-z0-9_]*")
 _OPERATION = re.compile(r"[a-z][a-z0-9-]*")
@@ -58,6 +58,12 @@ class RecordTests(Terms):
             assert asked is None or asked in {entry.name for entry in family.questions}, (
                 f"{operation.name} is looked up by {asked!r}, which is no question of the family"
             )
+
+    def test_samples_fit_the_record(self) -> None:
+        """Every sample is about an operation and a gateway of the family."""
+        family = self.described()
+        wrong = [said for sample in self.told() if (said := misfit(family, sample))]
+        assert not wrong, f"{'; '.join(wrong)}: change what it says, or delete it"
 
     def test_samples_show_every_operation(self) -> None:
         """There is a sample that succeeds for every operation."""

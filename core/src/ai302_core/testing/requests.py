@@ -98,7 +98,7 @@ class RequestTests(Terms):
 
     def test_jobs_travel_as_json(self) -> None:
         """A job written in one process is read in another that has not met its family yet, and is the same."""
-        jobs = [told.job.to_json() for sample in self.told() if (told := self.played(sample)).job is not None]
+        jobs = [told.job.to_json() for sample in self.fitting() if (told := self.played(sample)).job is not None]
         program = (
             "import json, sys\n"
             f"sys.path[:0] = json.loads({json.dumps(json.dumps(sys.path))})\n"

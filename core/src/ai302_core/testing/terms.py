@@ -71,6 +71,14 @@ def happy(family: Family, samples: tuple[Sample, ...]) -> Iterable[Sample]:
     return found.values()
 
 
+def misfit(family: Family, sample: Sample) -> str:
+    """What a sample is about that the family does not have; "" when it has all of it."""
+    about = [("operation", sample.operation, family.operation(sample.operation))]
+    about += [("gateway", sample.gateway, family.gateway(sample.gateway))] if sample.gateway else []
+    lacks = [f"the {what} {name!r}" for what, name, found in about if found is None]
+    return f"{sample.name}.json is about {' and '.join(lacks)}, which the family does not have" if lacks else ""
+
+
 class Terms:
     """A family and its samples.
 
@@ -105,12 +113,16 @@ class Terms:
         return samples_of(registry.load_plugin(cls.family).installed.module)
 
     @classmethod
+    def fitting(cls) -> tuple[Sample, ...]:
+        """The samples that can be played: one of another record is a finding of its own, and of no other test."""
+        family = cls.described()
+        return tuple(sample for sample in cls.told() if not misfit(family, sample))
+
+    @classmethod
     def operation_of(cls, sample: Sample) -> Operation:
         """The operation a sample is about."""
         operation = cls.described().operation(sample.operation)
-        assert operation is not None, (
-            f"{sample.name}.json is about the operation {sample.operation!r}, which the family does not have"
-        )
+        assert operation is not None, misfit(cls.described(), sample)
         return operation
 
     @classmethod
@@ -125,7 +137,7 @@ class Terms:
     def chosen(cls, name: str) -> tuple[Sample, ...] | None:
         """The samples a test runs for; None for a test of the family as a whole."""
         chooser: Chooser | None = getattr(getattr(cls, name), "__contract_samples__", None)
-        return None if chooser is None else tuple(chooser(cls.described(), cls.told()))
+        return None if chooser is None else tuple(chooser(cls.described(), cls.fitting()))
 
 
 @dataclass(frozen=True, kw_only=True)
