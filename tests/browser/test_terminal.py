@@ -100,6 +100,16 @@ def test_a_batch_is_one_compact_table(terminal: Terminal) -> None:
     assert ".png" not in seen  # on a terminal the summary says where they are
 
 
+def test_many_open_jobs_are_one_compact_table(terminal: Terminal) -> None:
+    buying = f"for n in 1 2 3; do {ME} submit fox$n -o shots -q; done"
+    terminal.type(f"{ME} sandbox -- sh -c '{buying}; {ME} jobs resume'; echo \"ended $?\"")
+    moving = terminal.until(lambda screen: re.search(r"resume: \d of 3 jobs, \d under way", screen))
+    assert len(re.findall(r"\d{6}-\w{8}  (?:queued|running)", moving)) >= 1
+    seen = terminal.until(lambda screen: "ended 0" in screen)
+    assert " under way" not in seen
+    assert seen.count(".png") == 12
+
+
 def test_ctrl_c_says_how_to_go_on(terminal: Terminal) -> None:
     terminal.type(f"{ME} sandbox -- {ME} run 'a slow fox' -o shots; echo \"ended $?\"")
     terminal.until(lambda screen: re.search(r"(running|queued)", screen))

@@ -236,6 +236,23 @@ def test_a_task_of_another_tool_is_adopted(
     assert sandbox.paid == 1
 
 
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_several_are_waited_for_together(sandbox: RunningSandbox, gen302: Gen302, until: Until) -> None:
+    sandbox.fault("submit", "stuck")
+    stuck, good = (one(gen302("submit", name, "-o", "shots", "--json"))["job"]["id"] for name in ("a rock", "a boat"))
+    with started("wait", stuck, good) as waiting:  # the one that never ends does not keep the other from its files
+        until(lambda: len(list(Path("shots").glob("*.png"))) == 4)
+        waiting.send_signal(signal.SIGINT)
+        people = waiting.communicate(timeout=30)[1]
+    assert waiting.returncode == 130
+    assert f"gen302 wait {stuck} {good}" in people
+    for verb in (("wait", stuck, good, stuck, "--timeout", "1"), ("wait", good, "last", stuck, "--timeout", "0")):
+        told = {entry["job"]["id"]: entry["exit"] for entry in lines(gen302(*verb, "--json", expect=3))}
+        assert told == {stuck: 3, good: 0}
+    assert "no job 'nobody'" in gen302("wait", "nobody", good, expect=2).stderr
+    assert sandbox.paid == 2
+
+
 def test_cancel_says_what_became_of_the_job(slow: RunningSandbox, gen302: Gen302) -> None:
     gen302("submit", "a lantern")
     canceled = one(gen302("cancel", "last", "--json"))

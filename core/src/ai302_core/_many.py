@@ -277,10 +277,8 @@ async def run_wanted(connection: Connection, wanted: Iterable[Wanted], crowd: Cr
         yield outcome
 
 
-async def resume(connection: Connection, save_to: str | None) -> AsyncIterator[Outcome]:
-    """Outcomes of every open job of the ledger, and of settled ones whose files are missing."""
-    crowd = Crowd(connection, save_to)
-    mine: list[Job] = []
+async def follow(connection: Connection, jobs: Iterable[Job], crowd: Crowd) -> AsyncIterator[Outcome]:
+    """Outcomes of jobs that were bought already."""
 
     async def one(job: Job) -> None:
         outcome = Outcome(key=job.key, request=job.request, job=job)
@@ -291,13 +289,19 @@ async def resume(connection: Connection, save_to: str | None) -> AsyncIterator[O
         return await crowd.take_on(account, job, outcome)
 
     async def feed() -> None:
-        mine.extend(await asyncio.to_thread(_open, connection))
-        for job in mine:
+        for job in jobs:
             crowd.expected += 1
             crowd.start(one(job))
 
+    async for outcome in crowd.outcomes(feed):
+        yield outcome
+
+
+async def resume(connection: Connection, to: str | None, on_update: OnUpdate | None = None) -> AsyncIterator[Outcome]:
+    """Outcomes of every open job of the ledger, and of settled ones whose files are missing."""
+    mine = await asyncio.to_thread(_open, connection)
     try:
-        async for outcome in crowd.outcomes(feed):
+        async for outcome in follow(connection, mine, Crowd(connection, to, on_update=on_update)):
             yield outcome
     finally:
         await asyncio.to_thread(connection.ledger.release, [job.id for job in mine])

@@ -111,7 +111,7 @@ class _Plain:
 
 def headline(tally: Tally, still: int, left: float | None) -> str:
     """Where a batch stands, in a line."""
-    parts = [f"{tally.name}: {tally.done} of {tally.rows} rows"]
+    parts = [f"{tally.name}: {tally.done} of {tally.rows} {tally.noun}"]
     if tally.troubles:
         parts.append(f"{tally.troubles} not done")
     if still:

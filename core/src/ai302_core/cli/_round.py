@@ -136,7 +136,7 @@ class Round:
         line = self.rows[outcome.key or ""].line
         error = outcome.error
         code = _verdict.OK if error is None else _verdict.exit_code(error)
-        tally.add(code, outcome, line)
+        tally.add(code, outcome)
         watch.outcome(outcome)
         output = self.session.output
         if output.as_json:

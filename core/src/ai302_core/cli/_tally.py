@@ -33,11 +33,12 @@ WORDS = (
 
 
 class Tally:
-    """Counts rows by how they ended."""
+    """Counts rows of a file, or jobs, by how they ended."""
 
-    def __init__(self, name: str, rows: int) -> None:
+    def __init__(self, name: str, rows: int, noun: str = "rows") -> None:
         self.name = name
         self.rows = rows
+        self.noun = noun
         self.codes: Counter[int] = Counter()
         self.files = 0
         self.unsettled = 0
@@ -54,7 +55,7 @@ class Tally:
         """Rows that are not what was wanted."""
         return self.done - self.codes[0]
 
-    def add(self, code: int, outcome: Outcome, line: int) -> None:
+    def add(self, code: int, outcome: Outcome) -> None:
         """One row's outcome."""
         self.codes[code] += 1
         self.files += len(outcome.files)

@@ -60,7 +60,9 @@ def _jobs(parser: Parser) -> None:
 
 
 def _wait(session: Session) -> int:
-    return make.wait_for(session, session.options.jobs)
+    from ._together import wait_for
+
+    return wait_for(session, session.options.jobs)
 
 
 def _save(session: Session) -> int:

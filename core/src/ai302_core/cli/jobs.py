@@ -16,6 +16,7 @@ from ._progress import now
 from ._session import Session, execute
 
 if TYPE_CHECKING:
+    from ai302_core.jobs import Outcome
     from ai302_core.ledger import FileRecord
 
 _INNER = ("type", "task", "values", "needs")
@@ -163,12 +164,16 @@ def _told(job: Job, files: Sequence[FileRecord]) -> list[tuple[str, str]]:
 
 
 def _resume(session: Session) -> int:
+    from . import _together
+
     codes: list[int] = []
-    session.goes_on = "gen302 jobs resume"
-    for outcome in session.provider.resume(_options.destination(session.options)):
+
+    def tell(outcome: Outcome) -> None:
         if outcome.job is not None:
             session.output.say(f"{outcome.job.id} {outcome.job.status}")
         codes.append(session.tell(outcome.job, outcome.files, outcome.error))
+
+    _together.resumed(session, _options.destination(session.options), tell)
     if not codes:
         session.output.say("There is nothing to resume.")
     return next((code for code in codes if code), _verdict.OK)

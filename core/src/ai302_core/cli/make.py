@@ -15,7 +15,7 @@ from ai302_core.ledger import named
 
 from . import _again, _options, _requests, _thumbnail, _verdict
 from ._options import Parser
-from ._progress import Watching, now, watching
+from ._progress import Watching, watching
 from ._session import Session, execute
 
 SENDING = "sending; Ctrl-C is held until the answer is here"
@@ -161,6 +161,8 @@ def _act_all(session: Session, parent: Job, terms: dict[str, Any]) -> int:
     if options.no_wait:
         return each(session, jobs, lambda job: accepted(session, job))
     session.output.say(f"{len(jobs)} jobs: {' '.join(job.id for job in jobs)}")
+    from ._together import wait_for
+
     return wait_for(session, jobs)
 
 
@@ -183,24 +185,6 @@ def each(session: Session, jobs: Iterable[Job | str], work: Callable[[Job], int]
         except Ai302Error as error:
             codes.append(session.tell(getattr(error, "job", None) or session.job, error=error))
     return next((code for code in codes if code), _verdict.OK)
-
-
-def wait_for(session: Session, jobs: Iterable[Job | str]) -> int:
-    """Follow each until it settles, all of them within --timeout; put its files where its submit said."""
-    patience, start = session.options.timeout, now()
-
-    def wait(job: Job) -> int:
-        if patience is not None:
-            session.options.timeout = max(0.0, patience - (now() - start).total_seconds())
-        out = session.connection.ledger.destination(job.id)
-        with watching(session) as watch:
-            result = finish(session, job, watch, out)
-        code = told(session, result)
-        if out is None:
-            session.output.say(f"Next: gen302 save {job.id}")
-        return code
-
-    return each(session, jobs, wait)
 
 
 def _answers(session: Session, job: Job) -> dict[str, Any]:

@@ -73,9 +73,9 @@ def happy(family: Family, samples: tuple[Sample, ...]) -> Iterable[Sample]:
 
 def misfit(family: Family, sample: Sample) -> str:
     """What a sample is about that the family does not have; "" when it has all of it."""
-    about = [("operation", sample.operation, family.operation(sample.operation))]
-    about += [("gateway", sample.gateway, family.gateway(sample.gateway))] if sample.gateway else []
-    lacks = [f"the {what} {name!r}" for what, name, found in about if found is None]
+    lacks = [] if family.operation(sample.operation) else [f"the operation {sample.operation!r}"]
+    if sample.gateway and family.gateway(sample.gateway) is None:
+        lacks.append(f"the gateway {sample.gateway!r}")
     return f"{sample.name}.json is about {' and '.join(lacks)}, which the family does not have" if lacks else ""
 
 
