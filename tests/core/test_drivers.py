@@ -27,6 +27,7 @@ from ai302_core._drivers import AsyncDriver, Interrupted, Stop, SyncDriver
 from ai302_core._flows import submitting
 from ai302_core._flows.submitting import Order
 from ai302_core._http import Transport
+from ai302_core._turns import AHEAD, PAID_AT_ONCE
 from ai302_core.jobs import Status
 from ai302_core.requests import ImageRequest
 
@@ -150,6 +151,48 @@ def test_the_event_loop_keeps_turning_while_paying(shop: Any, gateway: Gateway) 
         return worst
 
     assert asyncio.run(main()) < 0.2
+
+
+def test_sixteen_paid_calls_are_on_the_wire_and_whoever_waits_for_a_place_can_be_stopped(
+    shop: Any, gateway: Gateway
+) -> None:
+    account, transport, ledger = shop
+    gateway.delay = 0.0
+    go, most, out = threading.Event(), 0, 0
+    lock, plain = threading.Lock(), transport.send
+
+    def send(*call: Any, **options: Any) -> Any:
+        nonlocal most, out
+        with lock:
+            out += 1
+            most = max(most, out)
+        go.wait(30)
+        with lock:
+            out -= 1
+        return plain(*call, **options)
+
+    transport.send = send
+
+    async def main() -> None:
+        driver = AsyncDriver(transport, ledger)
+        pay = partial(submitting.submit, account, ImageRequest("x"), Order())
+        tasks = [asyncio.create_task(driver.pay(pay)) for _ in range(PAID_AT_ONCE + AHEAD)]
+        until = time.monotonic() + 30
+        while len(await asyncio.to_thread(ledger.jobs)) < len(tasks):  # each intent is written, waiting or not
+            assert time.monotonic() < until
+            await asyncio.sleep(0.01)
+        assert out == PAID_AT_ONCE
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        go.set()
+        await driver.aclose()
+
+    asyncio.run(main())
+    assert (len(gateway.paid), most, lost(gateway, ledger)) == (16, 16, set())
+    left = [job for job in ledger.jobs() if job.remote_id is None]
+    assert {(job.status, job.billed) for job in left} == {(Status.REFUSED, "no")}
+    assert len(left) == AHEAD
 
 
 SCRIPT = """

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ai302_core._sqlite import SqliteLedger, open_ledger
+from ai302_core._sqlite import SqliteLedger, open_ledger, store
 from ai302_core.assets import Asset
 from ai302_core.errors import BudgetExceeded, ConfigError, KeyConflict, LedgerError
 from ai302_core.jobs import Action, Job, Notice, Status
@@ -518,6 +518,52 @@ def test_sixteen_threads_share_commits_and_not_their_errors(tmp_path: Path) -> N
     assert sum(isinstance(result, Claim) and result.fresh for result in results) == 12
     assert len(ledger.jobs()) == 13
     assert _commits(tmp_path / "ledger.db-wal") - before == 1
+    ledger.close()
+
+
+def test_whose_work_another_thread_did_does_not_queue_for_the_lead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_REST", 60)  # nobody is in doubt, however slow the machine is
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    take(ledger, a_job("a"))
+    started, go = threading.Event(), threading.Event()
+
+    class Lead:
+        """The lock of the lead: how often it was taken."""
+
+        taken = 0
+
+        def __init__(self) -> None:
+            self.lock = threading.Lock()
+            self.locked = self.lock.locked
+
+        def __enter__(self) -> None:
+            self.lock.acquire()
+            Lead.taken += 1
+
+        def __exit__(self, *_: object) -> None:
+            self.lock.release()
+
+    def slow(db: sqlite3.Connection) -> None:
+        started.set()
+        go.wait(60)
+
+    monkeypatch.setattr(ledger._store, "_leading", Lead())
+    leader = threading.Thread(target=ledger._store.write, args=(slow,))
+    leader.start()
+    assert started.wait(60)
+    others = [threading.Thread(target=take, args=(ledger, a_job(f"b{number}"))) for number in range(10)]
+    for thread in others:
+        thread.start()
+    deadline = time.monotonic() + 30
+    while len(ledger._store._queue) < 10:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    go.set()
+    for thread in (leader, *others):
+        thread.join(60)
+    assert (Lead.taken, len(ledger.jobs())) == (2, 11)
     ledger.close()
 
 

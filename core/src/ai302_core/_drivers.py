@@ -23,9 +23,6 @@ from .ledger import Ledger
 
 T = TypeVar("T")
 
-PAID_AT_ONCE = 16
-"""Paid calls that one async provider has on the wire at once."""
-
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C, or a canceled caller, held back until the receipt of a paid call was written.
@@ -100,9 +97,10 @@ def _holding_ctrl_c() -> Iterator[Stop | None]:
 
 
 class SyncDriver:
-    """Performs steps in the calling thread."""
+    """Performs steps in the calling thread. `places`: how many of its paid calls may be on the wire."""
 
     def __init__(self, transport: _http.Transport, ledger: Ledger, bells: Bells | None = None) -> None:
+        self.places = _turns.Places(None)
         self.transport = transport
         self.ledger = ledger
         self.bells = bells or Bells()
@@ -165,13 +163,18 @@ class SyncDriver:
             with contextlib.suppress(Exception):  # whoever watches costs no job
                 self.sending(call)
 
-    def _paid(self, step: Paid, _: Stop | None) -> Receipt:
-        self._announce(step.call)
-        answer: Reply | TransportError
-        try:
-            answer = self.transport.send(step.call, paid=True)
-        except TransportError as problem:
-            answer = problem
+    def _sent(self, call: Call, stop: Stop | None) -> Reply | TransportError:
+        with self.places.one(stop) as free:
+            if not free:
+                return TransportError("Stopped before it was sent.", sent=False)
+            self._announce(call)
+            try:
+                return self.transport.send(call, paid=True)
+            except TransportError as problem:
+                return problem
+
+    def _paid(self, step: Paid, stop: Stop | None) -> Receipt:
+        answer = self._sent(step.call, stop)
         receipt = step.receipt(answer, _clock.now())
         if receipt.job is None:
             return receipt
@@ -209,6 +212,7 @@ class AsyncDriver:
 
     def __init__(self, transport: _http.Transport, ledger: Ledger, bells: Bells | None = None) -> None:
         self.sync = SyncDriver(transport, ledger, bells)
+        self.sync.places = _turns.Places(_turns.PAID_AT_ONCE)
         self._transport = transport
         self._pid = os.getpid()
         self._pools: dict[str, ThreadPoolExecutor] = {}
@@ -217,6 +221,7 @@ class AsyncDriver:
     def _pool(self, name: str, size: int) -> ThreadPoolExecutor:
         if self._pid != os.getpid():
             self._pid, self._pools, self._paying = os.getpid(), {}, set()
+            self.sync.places = _turns.Places(_turns.PAID_AT_ONCE)
         if name not in self._pools:
             self._pools[name] = ThreadPoolExecutor(size, thread_name_prefix=f"gen302-{name}")
         return self._pools[name]
@@ -250,7 +255,7 @@ class AsyncDriver:
     async def pay(self, make: Callable[[], Flow[T]]) -> T:
         """Run a flow that pays in a thread. A canceled caller returns at once; the thread writes its receipt."""
         stop = Stop()
-        future = self._pool("paid", PAID_AT_ONCE).submit(lambda: self.sync.run(make(), stop))
+        future = self._pool("paid", _turns.PAID_AT_ONCE + _turns.AHEAD).submit(lambda: self.sync.run(make(), stop))
         self._paying.add(future)
         future.add_done_callback(self._paying.discard)
         try:

@@ -18,6 +18,7 @@ from ._flows import outcomes as _outcomes
 from ._flows.following import Agenda, Batch, Followed
 from ._flows.looking import OnUpdate
 from ._flows.submitting import Order
+from ._turns import AHEAD, PAID_AT_ONCE
 from .errors import Ai302Error
 from .jobs import Job, Outcome, Status
 from .requests import Request
@@ -243,7 +244,7 @@ class Wanted:
 
 async def run_wanted(connection: Connection, wanted: Iterable[Wanted], crowd: Crowd) -> AsyncIterator[Outcome]:
     """Outcomes of many as they settle; the next is pulled only when it can be sent."""
-    gate = asyncio.Semaphore(16)
+    gate = asyncio.Semaphore(PAID_AT_ONCE + AHEAD)
 
     async def one(entry: Wanted) -> None:
         outcome = Outcome(key=entry.order.key, request=entry.request)

@@ -1,4 +1,4 @@
-"""Turns by name inside this process: whoever comes second waits until the first is done."""
+"""Turns inside this process: by name, where the second waits for the first; by number, where the next waits."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
+
+PAID_AT_ONCE = 16
+"""Paid calls that one async provider has on the wire at once."""
+
+AHEAD = 8
+"""Paid calls it makes ready, or writes down, beside those on the wire."""
 
 _guard = threading.Condition()
 _held: set[str] = set()
@@ -24,6 +31,34 @@ def turn(name: str) -> Iterator[None]:
         with _guard:
             _held.discard(name)
             _guard.notify_all()
+
+
+class Asked(Protocol):
+    """Whether its caller was asked to stop."""
+
+    asked: bool
+
+
+class Places:
+    """So many at once, and the next waits; None: any number."""
+
+    def __init__(self, count: int | None) -> None:
+        self._free = None if count is None else threading.Semaphore(count)
+
+    @contextmanager
+    def one(self, stop: Asked | None) -> Iterator[bool]:
+        """Hold a place; False, and none is held, for who is asked to stop while it waits."""
+        if self._free is None:
+            yield True
+            return
+        while not self._free.acquire(timeout=0.1):
+            if stop is not None and stop.asked:
+                yield False
+                return
+        try:
+            yield stop is None or not stop.asked
+        finally:
+            self._free.release()
 
 
 def _after_fork_in_child() -> None:

@@ -24,6 +24,10 @@ PATIENCE = 30.0
 """Seconds a write waits for other processes."""
 
 
+_REST = 0.2
+"""Seconds a thread waits to be told that its work is done before it asks to do it itself."""
+
+
 class _Operation(Generic[T]):
     """One thread's work, done by whichever thread leads."""
 
@@ -32,13 +36,15 @@ class _Operation(Generic[T]):
         self.done = False
         self.problem: Exception | None = None
         self.value: T | None = None
+        self._called = threading.Lock()
+        self._called.acquire()
 
-    def attempt(self, db: sqlite3.Connection, *, alone: bool) -> None:
-        """Do the work inside the open transaction; undo it alone when it raises, unless the file itself fails.
+    def attempt(self, db: sqlite3.Connection, *, apart: bool) -> bool:
+        """Do the work inside the open transaction; whether it raised nothing. An error of the file itself is raised.
 
-        alone  there is no other work in the transaction: it is undone whole, and needs no savepoint
+        apart  where it raises, what it wrote is undone and the work of others in the transaction is not
         """
-        if not alone:
+        if apart:
             db.execute("SAVEPOINT one")
         try:
             self.value, self.problem = self.work(db), None
@@ -46,13 +52,25 @@ class _Operation(Generic[T]):
             raise
         except Exception as problem:  # noqa: BLE001 - it is raised in the thread that asked
             self.problem = problem
-            db.execute("ROLLBACK" if alone else "ROLLBACK TO one")
-        if not alone:
+            if apart:
+                db.execute("ROLLBACK TO one")
+        if apart:
             db.execute("RELEASE one")
+        return self.problem is None
 
     def finish(self, problem: Exception | None = None) -> None:
         self.problem = problem or self.problem
         self.done = True
+        self.call()
+
+    def call(self) -> None:
+        """Wake its thread: the work is done, or is to be done by the thread itself."""
+        with contextlib.suppress(RuntimeError):  # called before
+            self._called.release()
+
+    def rest(self) -> None:
+        """Wait to be called; not for long, since who should call may have been interrupted."""
+        self._called.acquire(timeout=_REST)
 
     def outcome(self) -> T:
         if self.problem is not None:
@@ -80,25 +98,36 @@ class Store:
     def write(self, work: Work[T]) -> T:
         """Do the work in a transaction and return what it returned, once that is durable.
 
-        The first thread to come leads: it does the work of all that queued up meanwhile, each in a savepoint of its
-        own, and commits once.
+        The first thread to come leads: it does the work of all that queued up meanwhile and commits once. The others
+        are told when theirs is done; they do not queue for the lead to find out.
         """
         operation = _Operation(work)
         self._queue.append(operation)
         try:
-            with self._leading:
-                if not operation.done:
-                    self._lead(operation)
+            if self._leading.locked():
+                operation.rest()
+            while not operation.done:
+                with self._lead_taken():
+                    if not operation.done:
+                        self._lead(operation)
         except BaseException:
             with contextlib.suppress(ValueError):
                 self._queue.remove(operation)  # interrupted while waiting: nobody needs it any more
             raise
         return operation.outcome()
 
+    @contextlib.contextmanager
+    def _lead_taken(self) -> Iterator[None]:
+        """Lead; whoever came meanwhile leads next."""
+        with self._leading:
+            yield
+        with contextlib.suppress(IndexError):
+            self._queue[0].call()
+
     def read(self, work: Work[T]) -> T:
         """Do the work on one consistent state."""
         if self._path is None:
-            with self._leading:
+            with self._lead_taken():
                 return _consult(self._writing(), work)
         with self._reading:
             if self._reader is None:
@@ -117,7 +146,7 @@ class Store:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        with self._leading, passage(self._gate, PATIENCE):
+        with self._lead_taken(), passage(self._gate, PATIENCE):
             yield
 
     def _lead(self, own: _Operation[Any]) -> None:
@@ -130,8 +159,13 @@ class Store:
                 try:
                     db.execute("BEGIN IMMEDIATE")
                     batch = self._gathered()
-                    for operation in batch:
-                        operation.attempt(db, alone=len(batch) == 1)
+                    if not all(operation.attempt(db, apart=False) for operation in batch):
+                        # Rare: what one wrote before it raised is undone, and the others' work done again, each apart.
+                        db.execute("ROLLBACK")
+                        if len(batch) > 1:
+                            db.execute("BEGIN IMMEDIATE")
+                            for operation in batch:
+                                operation.attempt(db, apart=True)
                     committing = True
                     if db.in_transaction:
                         db.execute("COMMIT")
@@ -167,7 +201,7 @@ class Store:
 
     def close(self) -> None:
         """Let go of the file; the next use opens it again."""
-        with self._reading, self._leading:
+        with self._reading, self._lead_taken():
             self._release()
 
     def _release(self) -> None:
