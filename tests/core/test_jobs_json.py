@@ -131,6 +131,16 @@ def test_picture_content_never_becomes_json() -> None:
     [
         ("aspect_ratio", "wide"),
         ("aspect_ratio", 1.5),
+        ("aspect_ratio", "0:5"),
+        ("aspect_ratio", "3:0.0"),
+        ("aspect_ratio", "٣:٤"),
+        ("extra", [1]),
+        ("query", 5),
+        ("query", {"a": None}),
+        ("query", {"a": ["b"]}),
+        ("duration", []),
+        ("duration", float("inf")),
+        ("duration", float("nan")),
         ("size", "big"),
         ("size", (0, 3)),
         ("size", (1, 2, 3)),
@@ -143,7 +153,7 @@ def test_picture_content_never_becomes_json() -> None:
 )
 def test_a_value_of_the_wrong_shape_names_its_field(field: str, value: Any) -> None:
     with pytest.raises(ParameterError, match="Nothing was sent") as caught:
-        ImageRequest("x", **{field: value})
+        (VideoRequest if field == "duration" else ImageRequest)("x", **{field: value})
     assert caught.value.field == field
     assert isinstance(caught.value, ValueError)
 

@@ -16,7 +16,7 @@ from ai302_core._flows import planning
 from ai302_core._steps import Picture
 from ai302_core.errors import ParameterError
 from ai302_core.requests import ImageRequest, Request, VideoRequest
-from ai302_midjourney import BlendRequest, ImagineRequest, MotionRequest, prompt
+from ai302_midjourney import BlendRequest, DescribeRequest, ImagineRequest, MotionRequest, SwapFaceRequest, prompt
 
 FAMILY = ai302_midjourney.ai302_family()
 
@@ -230,6 +230,8 @@ def test_what_cannot_be_said_is_refused_before_money_moves(request_: Request, fi
         {"chaos": "10"},
         {"chaos": 1.5},
         {"quality": True},
+        {"quality": float("nan")},
+        {"image_weight": float("inf")},
         {"tile": 1},
         {"version": "seven"},
         {"niji": True},
@@ -245,6 +247,14 @@ def test_values_of_the_wrong_shape_never_become_a_request(values: dict[str, Any]
     with pytest.raises(ParameterError) as refused:
         ImagineRequest("a cat", **values)
     assert refused.value.field == next(iter(values))
+
+
+def test_an_operation_without_its_picture_never_becomes_a_request() -> None:
+    nothing: Any = None
+    with pytest.raises(ParameterError, match="must be given"):
+        DescribeRequest(nothing)
+    with pytest.raises(ParameterError, match="face"):
+        SwapFaceRequest(b"a picture", face=nothing)
 
 
 def test_lenient_leaves_out_what_cannot_be_said() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,8 @@ from .errors import ParameterError
 __all__ = ["ActionRequest", "ImageRequest", "Request", "StoredRequest", "VideoRequest"]
 
 R = TypeVar("R", bound="Request")
-_RATIO = re.compile(r"\d+(?:\.\d+)?:\d+(?:\.\d+)?")
+_SIDE = r"(?=[0.]*[1-9])[0-9]{1,5}(?:\.[0-9]{1,5})?"  # of a shape: any number but 0
+_RATIO = re.compile(f"{_SIDE}:{_SIDE}")
 _SIZE = re.compile(r"\s*(\d+)\s*[xX×*]\s*(\d+)\s*")
 _CLASSES: dict[str, type[Request]] = {}
 _MEMBERS: dict[type, tuple[tuple[str, Any], ...]] = {}
@@ -162,8 +164,18 @@ def _check(request: Request) -> None:
         value = getattr(request, name, None)
         if value is not None and (type(value) is not int or (least is not None and value < least)):
             refuse(name, f"expected a whole number{f' from {least}' if least is not None else ''}, not {value!r}.")
+    for name in request.media_fields:
+        if getattr(request, name) is None and dict(_members(type(request)))[name] is MISSING:
+            refuse(name, "it must be given.")
+    for name in ("extra", "query"):
+        if not isinstance(value := getattr(request, name), dict):
+            refuse(name, f"expected names with values, not {value!r}.")
+    for name, value in request.query.items():
+        if not isinstance(value, (str, int, float)):
+            refuse("query", f"{name} expected text or a number, not {value!r}.")
     duration = getattr(request, "duration", None)
-    if duration is not None and (isinstance(duration, (bool, str)) or not duration > 0):
+    number = isinstance(duration, (int, float)) and not isinstance(duration, bool)
+    if duration is not None and not (number and 0 < duration < math.inf):
         refuse("duration", f"expected seconds as a number, not {duration!r}.")
 
 

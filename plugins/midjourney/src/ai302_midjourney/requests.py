@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -38,7 +39,8 @@ def check(request: Request) -> None:
     for name in _NUMBERS:
         value = getattr(request, name, None)
         kinds = (int,) if name in _WHOLE else (int, float)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
+        number = isinstance(value, kinds) and not isinstance(value, bool) and abs(value) < math.inf
+        if value is not None and not number:
             refuse(name, f"expected a {'whole ' if name in _WHOLE else ''}number, not {value!r}.")
     for name in _SWITCHES:
         value = getattr(request, name, None)
