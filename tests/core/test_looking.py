@@ -166,6 +166,7 @@ def test_a_job_that_comes_to_no_end_can_be_given_up_and_bought_again(account: An
     for wrong in ({"remote_id": "9"}, {"resubmit": True}, {}):
         with pytest.raises(ParameterError, match="not unconfirmed"):
             fed.run(reconciling.reconcile(account, job, **wrong))
+    fed.answers[:] = [reply(RUNNING)]
     given_up = fed.run(reconciling.reconcile(account, job, abandon=True))
     assert (given_up.status, given_up.billed, given_up.remote_id) == (Status.ABANDONED, "yes", "42")
     with pytest.raises(ParameterError, match="not unconfirmed"):
@@ -400,6 +401,24 @@ def test_reconcile_settles_only_what_is_unconfirmed(account: Any, hand: Any, rep
     anew = reconcile(caught.value.job, resubmit=True)
     assert (anew.attempt, anew.key, anew.status) == (2, "k2", Status.QUEUED)
     assert ledger.job(caught.value.job.id).status is Status.ABANDONED
+
+
+def test_what_its_service_has_forgotten_is_given_up_and_what_has_ended_is_not(
+    account: Any, hand: Any, reply: Any, ledger: Any
+) -> None:
+    fed = hand(reply(ACCEPTED), *[reply(b"", 404)] * 99)
+    order = Order(key="k")
+    job = fed.run(submitting.submit(account, ImageRequest("x"), order))
+    with pytest.raises(NotFoundError) as gone:
+        settle(fed, account, job)
+    assert f"gen302 jobs reconcile {job.id} --abandon" in gone.value.hint
+    over = fed.run(reconciling.reconcile(account, job, abandon=True))
+    assert (over.status, over.billed, ledger.job(job.id).status) == (Status.ABANDONED, "yes", Status.ABANDONED)
+    fed.answers[:] = [reply(ACCEPTED), reply(DONE)]
+    anew = fed.run(submitting.submit(account, ImageRequest("x"), replace(order, again=True)))
+    assert (anew.attempt, len(fed.paid)) == (2, 2)
+    done = fed.run(reconciling.reconcile(account, anew, abandon=True))
+    assert (done.status, len(done.assets)) == (Status.SUCCEEDED, 2), "it came meanwhile, and is not thrown away"
 
 
 def test_a_list_that_cannot_be_read_settles_nothing(account: Any, hand: Any, reply: Any, ledger: Any) -> None:

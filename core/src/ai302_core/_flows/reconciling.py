@@ -39,6 +39,11 @@ def reconcile(
     endless = abandon and not stands.settled and stands is not Status.SUBMITTING
     if stands is not Status.UNCONFIRMED and not endless:
         raise ParameterError(f"{job.id} is {stands}, not unconfirmed: there is nothing to reconcile.")
+    if endless and stands.followed:
+        (seen,) = yield from looking.look(account, [job])
+        job, stands = seen.job, seen.job.status
+        if stands.settled:  # it has ended meanwhile: what is paid and there is not thrown away
+            return job
     if remote_id is not None:
         return (yield from _became(account, job, remote_id))
     if not abandon:
