@@ -23,6 +23,7 @@ SOURCES = {
     "302ai/302-video-generator-public@90a34bb:src/constants/image-models.ts": "302.AI's web app, model name only",
 }
 COERCED = re.compile(r"coerced|otherwise|falls back")
+LARGEST = re.compile(r"each under (\d+) MB")
 
 Entry = dict[str, Any]
 
@@ -84,6 +85,8 @@ def catalogue() -> list[Entry]:
         entry = models.setdefault(row["model"], fresh)
         if row["param"]:
             entry["parameters"][row["param"]] = parameter(row)
+        if largest := LARGEST.search(row["notes"]):
+            entry["largest"] = int(largest[1]) * 1_000_000
         if row["in_cli_catalogue"] == "true":
             current.add(row["model"])
     for row in rows("v1-models.csv"):

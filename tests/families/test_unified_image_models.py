@@ -51,7 +51,10 @@ def asked(
     """(path, body, warnings) of what goes out."""
     who = account(**defaults)
     made = planning.plan(who, request, lenient=lenient)
-    given = {place: Picture(url=str(media)) for place, media in made.request.media()}
+    given = {
+        place: Picture(content=media, media_type="image/png") if isinstance(media, bytes) else Picture(url=str(media))
+        for place, media in made.request.media()
+    }
     call, warnings = planning.build(who, made, given)
     body = call.shown if call.shown is not None else json.loads(call.body or b"{}")
     return urlsplit(call.url).path, body, warnings
@@ -259,6 +262,15 @@ def test_shapes_in_each_models_own_members(fields: dict[str, Any], sent: dict[st
     _, body, warnings = asked(ImageRequest("x", **fields))
     assert {name: value for name, value in body.items() if name not in ("model", "prompt")} == sent
     assert warnings == ()
+
+
+def test_a_picture_that_is_too_large_for_its_model_is_refused_before_paying() -> None:
+    small, large = b"\x89PNG" + bytes(9_900_000), b"\x89PNG" + bytes(10_000_000)
+    request = ImageRequest("a lamp", model="qwen-image-3.0-pro", images=[small, LINK])
+    assert len(asked(request)[1]["image"]) == 2
+    with pytest.raises(ParameterError, match=r"under 10 MB, and one has 10.0 MB.*Nothing was sent"):
+        asked(replace(request, images=[LINK, large]))
+    assert asked(replace(request, model="wan2.7-image", images=[large]))[1]["model"] == "wan2.7-image"
 
 
 @pytest.mark.parametrize(

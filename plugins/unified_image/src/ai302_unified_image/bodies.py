@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from ai302_core.errors import ParameterError
 from ai302_core.family import ImageRequest, Rule
 
 from .catalogue import DEFAULT, Entry, find, known
@@ -42,6 +43,8 @@ def v2(request: ImageRequest) -> dict[str, Any]:
 
 def _body(request: ImageRequest, entry: Entry | None) -> dict[str, Any]:
     images = list(request.images)
+    if entry is not None and entry.largest:
+        _not_too_large(images, entry)
     counted = entry is None or "n" in entry.parameters
     return {
         "model": named(request),
@@ -55,6 +58,19 @@ def _body(request: ImageRequest, entry: Entry | None) -> dict[str, Any]:
         "image": images[0] if len(images) == 1 else images or None,
         "mask_image": request.mask,
     }
+
+
+def _not_too_large(images: Iterable[Any], entry: Entry) -> None:
+    """Raises ParameterError for a picture from this machine that the model would not take."""
+    for picture in images:
+        head, _, content = str(picture).partition(",")
+        size = len(content) * 3 // 4
+        if head.startswith("data:") and size >= entry.largest:
+            raise ParameterError(
+                f"images: {entry.name} takes pictures under {entry.largest / 1e6:.0f} MB, and one has "
+                f"{size / 1e6:.1f} MB. Make it smaller. Nothing was sent.",
+                field="images",
+            )
 
 
 def _shape(request: ImageRequest, entry: Entry | None) -> dict[str, Any]:

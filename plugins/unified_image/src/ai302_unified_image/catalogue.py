@@ -32,6 +32,7 @@ class Entry:
     parameters  wire name -> what the service does with it
     pixels      ratio -> resolution word, or "" -> (width, height), as 302.AI's command line sends them
     source      where this is from
+    largest     bytes a picture must stay under; 0: nothing says
     """
 
     name: str
@@ -40,6 +41,7 @@ class Entry:
     source: str
     parameters: Mapping[str, Rule]
     pixels: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
+    largest: int = 0
 
     @property
     def needs_image(self) -> bool:
