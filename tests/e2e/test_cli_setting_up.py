@@ -220,6 +220,18 @@ def test_models(told: Told) -> None:
     assert "there are models for: image" in told("models", "--task", "t2v", expect=2)[1]
     assert "'heroo' (did you mean 'hero'?)" in told("models", "-p", "heroo", expect=2)[1]
     Path("gen302.toml").write_text('[providers.a]\nfamily = "midjourney"\n[providers.b]\nfamily = "midjourney"\n')
+    whole = told("models", "-p", "unified_image", "luma-t2i", "gpt-image-1.5-i2i", "stable-sd3-i2i")[0]
+    for member in (
+        "luma-t2i           aspect_ratio    16:9 9:16 1:1 4:3 3:4 21:9 9:21; Anything else silently becomes 1:1",
+        "gpt-image-1.5-i2i  image           needed",
+        "gpt-image-1.5-i2i  n               1 to 10",
+        "stable-sd3-i2i     aspect_ratio    not taken",
+        "luma-t2i                           source: 302.AI's page of POST /302/image/generate, 2025-09-01",
+    ):
+        assert member in whole.splitlines(), whole
+    (row,) = lines(told("models", "-p", "unified_image", "gpt-image-1.5-i2i", "--json")[0])
+    assert (row["rules"]["n"], row["rules"]["image"]) == ({"least": 1, "most": 10}, {"required": True})
+    assert "Did you mean 'luma-t2i'?" in told("models", "-p", "unified_image", "luma-t2", expect=2)[1]
     assert "v7" in told("models")[0]  # two providers and no default: whose models may be used is known all the same
 
 
