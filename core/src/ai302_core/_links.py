@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, wraps
+from typing import TypeVar
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 __all__ = ["expiry", "host", "is_local", "own_host", "split"]
 
+T = TypeVar("T")
+
 _HEX = re.compile(r"[0-9a-fA-F]{8,9}")
 
 
-@lru_cache(maxsize=512)
+def _remembered(work: Callable[[str], T]) -> Callable[[str], T]:
+    """Answers are kept, for texts of a link's usual length: what a hostile service sends must not fill the memory."""
+    known = lru_cache(maxsize=512)(work)
+
+    @wraps(work)
+    def answered(text: str) -> T:
+        return known(text) if len(text) <= 2048 else work(text)
+
+    return answered
+
+
+@_remembered
 def split(url: str) -> SplitResult | None:
     """The parts of an http or https link that names a host; None for anything else."""
     try:
@@ -24,14 +39,14 @@ def split(url: str) -> SplitResult | None:
     return parts if good else None
 
 
-@lru_cache(maxsize=512)
+@_remembered
 def host(url: str) -> str:
     """The link's host in lower case, or ""."""
     parts = split(url)
     return (parts.hostname or "").rstrip(".").lower() if parts else ""
 
 
-@lru_cache(maxsize=512)
+@_remembered
 def is_local(name: str) -> bool:
     """Whether this host is the machine itself: localhost, a loopback or an unspecified address."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import quote, urlsplit
 
 from ai302_core._accounts import Account
@@ -61,4 +62,4 @@ def added(account: Account, made: Plan, address: str | None, job_id: str) -> Pla
         target[name] = address.replace("{job_id}", quote(job_id, safe=""))
     if extra == request.extra and query == request.query:
         return made
-    return changed(made, request=changed(request, extra=extra, query=query))
+    return changed(made, request=replace(request, extra=extra, query=query))
