@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ai302_core import ImageRequest, connect
+from ai302_core import ImageRequest, Job, connect
 from ai302_core.errors import Ai302Error, ConfigError, PluginError
 
 HEARD = """
@@ -80,6 +80,38 @@ def test_a_failing_observer_is_muted_and_the_others_hear_on(
     assert kinds(failing) == ["Submitted"]
     assert kinds(good)[-1] == "Saved"
     assert caplog.text.count("The observer bad failed and is muted: RuntimeError: no disk") == 1
+    assert shop.sandbox.paid == 1
+
+
+@pytest.mark.parametrize("ledger", ["sqlite", "off"])
+def test_nothing_is_told_twice(
+    shop: Any, observer: Callable[[str, str], ModuleType], ledger: str, tmp_path: Path
+) -> None:
+    module = observer("ear", HEARD)
+    options = {**shop.options(), "ledger": "off" if ledger == "off" else f"sqlite:///{tmp_path}/told.db"}
+    options["config"] |= {"observers": ["ear"]}
+    with connect(**options) as provider:
+        job = provider.submit(ImageRequest("a paper boat"))
+        if ledger == "off":
+            told = provider.save(provider.wait(job), shop.folder)
+    with connect(**options) as another:  # a worker, or the same program tomorrow
+        if ledger != "off":
+            result = another.wait(Job.from_json(job.to_json()))
+            told = another.save(result, shop.folder)
+            assert another.cost(result.job).observed is not None  # written down after the job was over
+            another.save(result, shop.folder)
+    assert len(told) == 4
+    assert [kind for kind in kinds(module) if kind not in ("Updated", "Warned")] == ["Submitted", "Settled", "Saved"]
+
+
+def test_an_observer_that_ends_python_is_muted(
+    shop: Any, observer: Callable[[str, str], ModuleType], caplog: pytest.LogCaptureFixture
+) -> None:
+    observer("bye", FAILING.replace("RuntimeError('no disk')", "SystemExit(3)"))
+    good = observer("good", HEARD)
+    bought(shop, "bye", "good")
+    assert kinds(good)[-1] == "Saved"
+    assert "The observer bye failed and is muted: SystemExit: 3" in caplog.text
     assert shop.sandbox.paid == 1
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import pluggy
 
 GROUP = "ai302_core.observers"
+REMEMBERED = 1000
+"""Settled jobs kept in mind where the ledger is off."""
+
 _LOG = logging.getLogger("ai302_core.observers")
 
 
@@ -35,7 +38,7 @@ class Observers:
         for name, hooks in list(self._hooks.items()):
             try:
                 hooks.hook.ai302_event(event=event)
-            except Exception as problem:  # noqa: BLE001 - an observer never costs a job
+            except (Exception, SystemExit) as problem:  # noqa: BLE001 - an observer never costs a job
                 with self._lock:
                     self._hooks.pop(name, None)
                 _LOG.warning("The observer %s failed and is muted: %s: %s", name, type(problem).__name__, problem)
@@ -73,7 +76,7 @@ def loaded(names: Sequence[str], allowed: Sequence[str] | None) -> Observers:
             raise ConfigError(
                 f"The observer {name!r} needs the package {problem.name}.", hint=extra or f"Install {home} again."
             ) from None
-        except Exception as problem:
+        except (Exception, SystemExit) as problem:
             raise ConfigError(
                 f"The observer {name!r} of {home} cannot be used: {type(problem).__name__}: {problem}",
                 hint=f"Upgrade {home}, or take {name!r} out of `observers` in gen302.toml.",
@@ -89,27 +92,37 @@ class _Told:
         self._ledger = ledger
         self._observers = observers
         self._last: dict[str, Job] = {}
+        self._over: dict[str, Job] = {}  # settled ones, where the ledger itself forgets them
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ledger, name)
 
     def write(self, job: Job, reply: bytes = b"") -> Job:
         """Record a snapshot, then tell of it."""
+        before = self._last.get(job.id) or self._known(job.id)
         stands = self._ledger.write(job, reply)
-        for event in _events(self._last.get(job.id), stands):
+        for event in _events(before, stands):
             self._observers.tell(event)
-        if stands.status.settled:
-            self._last.pop(job.id, None)
-        else:
+        if not stands.status.settled:
             self._last[job.id] = stands
+            return stands
+        self._last.pop(job.id, None)
+        if not self._ledger.durable:
+            self._over[job.id] = stands
+            while len(self._over) > REMEMBERED:
+                self._over.pop(next(iter(self._over)), None)
         return stands
 
     def add_files(self, job_id: str, files: Sequence[FileRecord]) -> None:
         """Record saved files, then tell of them."""
         self._ledger.add_files(job_id, files)
-        job = self._ledger.job(job_id)
+        job = self._known(job_id)
         if job is not None and files:
             self._observers.tell(Saved(job=job, files=tuple(Path(file.path) for file in files)))
+
+    def _known(self, job_id: str) -> Job | None:
+        """As it was told of before: in this process, or in another that shares the ledger."""
+        return self._over.get(job_id) or self._ledger.job(job_id)
 
 
 def told(ledger: Ledger, names: Sequence[str], allowed: Sequence[str] | None) -> Ledger:
@@ -118,14 +131,15 @@ def told(ledger: Ledger, names: Sequence[str], allowed: Sequence[str] | None) ->
 
 
 def _events(before: Job | None, job: Job) -> Iterator[Event]:
-    first = before is None or before.status is Status.SUBMITTING
-    if first and job.status is not Status.SUBMITTING and job.status is not Status.REFUSED and job.submitted_at:
+    accepted = before is not None and before.status is Status.SUBMITTING and job.status is not Status.SUBMITTING
+    if accepted and job.status is not Status.REFUSED and job.submitted_at:
         yield Submitted(job=job)
-    for notice in job.warnings[len(before.warnings) if before is not None else 0 :]:
+    for notice in job.warnings[0 if before is None or accepted else len(before.warnings) :]:
         yield Warned(job=job, notice=notice)
     if job.status.settled:
-        yield Settled(job=job)
-    elif not first and before is not None and _shown(before) != _shown(job):
+        if before is None or not before.status.settled:
+            yield Settled(job=job)
+    elif not accepted and before is not None and _shown(before) != _shown(job):
         yield Updated(job=job)
 
 
