@@ -23,6 +23,8 @@ test: $(VENV)/.tools  ## all checks: lint, format, types, tests with coverage, b
 	@$(BIN)/mypy core/src $(FAMILIES:%=%/src) tests
 	@echo "· pytest, with coverage"
 	@$(BIN)/python -m pytest -q -n 4 --dist worksteal --cov --cov-report=term
+	@echo "· lines of a plugin"
+	@$(BIN)/python benchmarks/plugin_lines.py
 	@echo "· built wheels in fresh environments, sources absent"
 	@$(BIN)/python -m pytest -q -m wheels tests/dists
 

@@ -54,6 +54,20 @@ def test_jobs_are_found_by_what_is_known_of_them(sandbox: RunningSandbox, gen302
     assert list(csv.DictReader(gen302("jobs", "list", "--batch", "none", "--csv").splitlines())) == []
 
 
+def test_costs_are_told_and_exported(sandbox: RunningSandbox, gen302: Gen302) -> None:
+    gen302("run", "a lamp", "-o", "shots", "--key", "paid")
+    gen302("run", "a door", "-o", "shots")
+    assert "cost:" not in gen302("jobs", "show", "paid")
+    (job,) = csv.DictReader(gen302("cost", "paid", "--csv").splitlines())
+    assert (job["provider"], job["cost"], job["unit"]) == ("midjourney", "0.05", "PTC")
+    assert re.search(r"^cost: +0.05 PTC$", gen302("jobs", "show", "paid"), re.MULTILINE)
+    (model,) = csv.DictReader(gen302("cost", "--by", "model", "--csv").splitlines())
+    assert model == {"model": "imagine", "jobs": "2", "unknown": "1", "cost": "0.05", "unit": "PTC"}
+    assert len(gen302("jobs", "list", "--limit", "1", "--json").splitlines()) == 1
+    for no in ("0", "-3", "x", "1.5"):
+        assert f"{no} is no whole number from 1" in gen302("jobs", "list", f"--limit={no}", expect=2)
+
+
 def test_the_gallery_holds_everything_itself(sandbox: RunningSandbox, gen302: Gen302) -> None:
     gen302("run", "<b>a lamp</b>", "-o", "shots")
     page = Path(gen302("jobs", "gallery", "gallery.html").strip())

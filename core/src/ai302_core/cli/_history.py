@@ -39,7 +39,7 @@ def filters(parser: Parser, *, status: bool = True) -> None:
     parser.add_argument("--since", metavar="WHEN", help="2h, 3d, or a moment such as 2026-11-21T08:00")
     parser.add_argument("--text", metavar="WORDS", type=_options.text, default="", help="in what was asked")
     parser.add_argument("--batch", metavar="N", type=_options.text, help="rows of this batch")
-    parser.add_argument("--limit", metavar="N", type=int, help="at most so many")
+    parser.add_argument("--limit", metavar="N", type=_options.number, help="at most so many")
 
 
 def found(options: Namespace, ledger: Ledger, *, status: Sequence[Status] | None = None) -> list[Job]:
@@ -108,9 +108,7 @@ def cost(job: Job) -> str:
 
 def table(jobs: Iterable[Job], ledger: Ledger) -> str:
     """The jobs as CSV with a head line; times in UTC, an unknown cost is an empty cell."""
-    into = io.StringIO()
-    rows = csv.writer(into, lineterminator="\n")
-    rows.writerow(COLUMNS)
+    rows: list[Sequence[Any]] = [COLUMNS]
     for job in jobs:
         paid = job.cost.observed
         values = {
@@ -121,7 +119,14 @@ def table(jobs: Iterable[Job], ledger: Ledger) -> str:
             "unit": None if paid is None else paid.unit,
             "files": " ".join(file.path for file in ledger.files(job.id)),
         }
-        rows.writerow([_cell(values[name]) for name in COLUMNS])
+        rows.append([values[name] for name in COLUMNS])
+    return as_csv(rows)
+
+
+def as_csv(rows: Iterable[Sequence[Any]]) -> str:
+    """The rows as CSV, the first of them its head line."""
+    into = io.StringIO()
+    csv.writer(into, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
     return into.getvalue().rstrip("\n")
 
 

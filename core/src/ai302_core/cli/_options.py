@@ -67,6 +67,13 @@ def seconds(value: str) -> float:
     return number
 
 
+def number(value: str) -> int:
+    """A whole number, 1 or more."""
+    if not value.isascii() or not value.isdigit() or not int(value):
+        raise argparse.ArgumentTypeError(f"{value} is no whole number from 1")
+    return int(value)
+
+
 def common(parser: argparse.ArgumentParser) -> None:
     """-p --config --json -q -v"""
     group = parser.add_argument_group("every verb")

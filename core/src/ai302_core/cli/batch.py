@@ -48,7 +48,7 @@ def _parser() -> Parser:
         "--prompt", metavar="TEMPLATE", type=_options.text, help="with columns in braces; else a column prompt is it"
     )
     group.add_argument("--name", metavar="N", type=_options.text, help="of the batch; the file's name unless given")
-    group.add_argument("--max-jobs", metavar="N", type=_positive, help="buy at most so many, over all runs")
+    group.add_argument("--max-jobs", metavar="N", type=_options.number, help="buy at most so many, over all runs")
     group.add_argument(
         "--again", choices=("failed", "all"), help="failed: buy those once more; all: buy the whole batch once more"
     )
@@ -60,13 +60,6 @@ def _parser() -> Parser:
     _options.saving(parser)
     _options.common(parser)
     return parser
-
-
-def _positive(value: str) -> int:
-    number = int(value)
-    if number < 1:
-        raise ValueError
-    return number
 
 
 def _batch(session: Session) -> int:

@@ -13,7 +13,7 @@ from ai302_core._batch import batches
 from ai302_core.jobs import Job, Status
 from ai302_core.money import Cost, Money
 
-from . import _options
+from . import _history, _options
 from ._options import Parser
 from ._session import Session, execute
 from ._table import lines
@@ -72,10 +72,11 @@ def _parser() -> Parser:
         "cost",
         "What jobs cost, by the service's own records: free, late, best effort. What nobody knows is unknown, never 0. "
         f"Without JOB the newest {NEWEST}. --by sums what the ledger knows, asks nobody and needs no network.",
-        ("gen302 cost last", "gen302 cost", "gen302 cost --by model", "gen302 cost --by batch --json"),
+        ("gen302 cost last", "gen302 cost", "gen302 cost --by model", "gen302 cost --by day --csv > days.csv"),
     )
     parser.add_argument("jobs", metavar="JOB", nargs="*", help=_options.JOB)
     parser.add_argument("--by", metavar="|".join(_GROUPS), choices=tuple(_GROUPS), help="sum by model, day (UTC), ...")
+    parser.add_argument("--csv", action="store_true", help="as CSV; --json gives lines of JSON")
     _options.common(parser)
     return parser
 
@@ -88,6 +89,7 @@ def _cost(session: Session) -> int:
     if not options.jobs:
         options.jobs = [job.id for job in _paid(session.connection.ledger)[:NEWEST]]
     rows = [("JOB", "PROVIDER", "MODEL", "COST")]
+    table: list[tuple[object, ...]] = [("job", "provider", "model", "cost", "unit")]
     vain: dict[str, int] = defaultdict(int)
 
     def one(job: Job) -> int:
@@ -99,10 +101,13 @@ def _cost(session: Session) -> int:
             session.output.record({"v": 1, "job": job.id, "provider": job.provider, "model": job.model,
                                    "cost": cost.to_json(), "error": None, "exit": 0})  # fmt: skip
         rows.append((job.id, job.provider, job.model or job.operation, _words(cost)))
+        table.append((job.id, job.provider, job.model or job.operation, *_cells(cost.observed)))
         return 0
 
     code = each(session, session.options.jobs, one)
-    if not session.output.as_json and len(rows) > 1:
+    if options.csv and not options.json:
+        session.output.data(_history.as_csv(table))
+    elif not session.output.as_json and len(rows) > 1:
         for line in lines(rows):
             session.output.data(line)
     if len(rows) == 1 and not code:
@@ -136,6 +141,13 @@ def _summed(session: Session, jobs: Iterable[Job]) -> int:
         for name, group in sums.items():
             session.output.record({"v": 1, by: name, **_told(group)})
         return 0
+    if session.options.csv:
+        table: list[tuple[object, ...]] = [(by, "jobs", "unknown", "cost", "unit")]
+        for name, group in sums.items():
+            amounts: list[Money | None] = [*group.money()]
+            table += [(name, group.jobs, group.unknown, *_cells(money)) for money in amounts or [None]]
+        session.output.data(_history.as_csv(table))
+        return 0
     if not sums:
         session.output.say("There is no paid job yet.")
         return 0
@@ -148,6 +160,10 @@ def _summed(session: Session, jobs: Iterable[Job]) -> int:
     if total.unknown:
         session.output.say(f"{total.unknown} are unknown and in no sum. `gen302 cost` asks about the newest {NEWEST}.")
     return 0
+
+
+def _cells(money: Money | None) -> tuple[object, object]:
+    return (None, None) if money is None else (money.amount, money.unit)
 
 
 def _amounts(group: Sum) -> str:

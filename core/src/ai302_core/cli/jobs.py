@@ -150,6 +150,7 @@ def _told(job: Job, files: Sequence[FileRecord]) -> list[tuple[str, str]]:
         ("provider", f"{job.provider} ({job.family} {job.operation}, gateway {job.gateway}, {job.base_url})"),
         ("sandbox", "no money was spent" if job.sandbox else ""),
         ("billed", job.billed),
+        ("cost", _history.cost(job)),
         ("task", job.remote_id or ""),
         ("request id", job.request_id or ""),
         ("parent", job.parent or ""),
