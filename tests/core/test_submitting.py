@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +24,7 @@ from ai302_core.errors import (
     ServerError,
     TransportError,
 )
-from ai302_core.family import Rule
+from ai302_core.family import Rule, field
 from ai302_core.jobs import Status
 from ai302_core.requests import ImageRequest, VideoRequest
 
@@ -296,3 +297,11 @@ def test_rules_refuse_say_sizes_as_people_do_and_notices_stop_nothing(account: A
     assert [(notice.code, notice.field) for notice in job.warnings] == [("notice", "seed")]
     made = planning.plan(account, replace(CAT, size=(1024, 1024)))
     assert made.warnings == ()
+    # A word goes out as the service spells it, and is remembered as the caller wrote it.
+    worded = replace(
+        image, rules=lambda request: {"resolution": Rule(allowed=("1K", "2K"))}, body={"pixels": field("resolution")}
+    )
+    spelling = replace(account, family=replace(account.family, operations=(worded,)))
+    fed = hand(reply(ACCEPTED))
+    job = fed.run(submitting.submit(spelling, ImageRequest("", resolution=" 2k"), Order(lenient=True)))
+    assert (json.loads(fed.paid[0].body), job.request.resolution) == ({"pixels": "2K"}, " 2k")

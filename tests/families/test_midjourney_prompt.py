@@ -313,6 +313,9 @@ def test_what_one_server_alone_has_of_a_clip_is_refused_elsewhere_and_never_igno
                 sent(one, account(gateway))
             assert refused.value.field == field
         assert not {"endImage", "loop"} & sent(wanted, account(gateway), lenient=True)[1].keys()
+    sharp = replace(wanted, resolution="720P", motion="HIGH")
+    body = sent(sharp, account("mjproxy-net"))[1]
+    assert (body["videoType"], body["motion"]) == ("vid_1.1_i2v_720", "high")
     # In the words it is Midjourney's own flag, and no member of anybody's.
     assert sent(MotionRequest("rain --loop", first_frame=b"1"))[1]["prompt"] == "rain --loop"
 

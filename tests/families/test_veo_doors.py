@@ -84,6 +84,12 @@ def test_the_model_chooses_the_door(fields: dict[str, Any], path: str, model: st
         assert body["duration"] == 8
 
 
+def test_words_go_out_as_the_service_spells_them() -> None:
+    """720p is what the pages print: another case is understood here, and might be ignored there."""
+    assert sent(VideoRequest("a boat", resolution="1080P"))[1]["resolution"] == "1080p"
+    assert sent(VideoRequest("a boat", model="google/veo3", resolution=" 720P"))[1]["resolution"] == "720p"
+
+
 def test_a_default_of_the_configuration_chooses_too() -> None:
     assert sent(VideoRequest("a boat"), model="veo3-fast")[0] == "/302/submit/veo3-fast"
 

@@ -224,7 +224,7 @@ class Webhook:
 class Rule:
     """What the service does with a field.
 
-    allowed      the values it takes
+    allowed      the values it takes; words are compared without case, and go out as they stand here
     instead      what it silently does with others, for the message
     least, most  bounds, inclusive
     required     it must be set

@@ -27,6 +27,7 @@ def obeying(
             warnings.append(Notice(code="notice", message=f"{family}: {rule.notice}", field=name))
         problem = _broken(rule, written.get(name), name in written)
         if not problem:
+            request = _spelt(request, name, rule)
             continue
         text = f"{family}: {name} {problem}"
         if not lenient or rule.required:
@@ -35,6 +36,17 @@ def obeying(
         if not rule.taken and name in request.written():
             request = _without(request, name)
     return request
+
+
+def _spelt(request: Request, name: str, rule: Rule) -> Request:
+    """The request with a word as the service spells it: words are compared without case, and services may not."""
+    value: Any = getattr(request, name, None)
+    if not isinstance(value, str):
+        return request
+    word: Any = next(
+        (entry for entry in rule.allowed if isinstance(entry, str) and plain(entry) == plain(value)), value
+    )
+    return request if word == value else replace(request, **{name: word})
 
 
 def _without(request: Request, name: str) -> Request:
