@@ -108,8 +108,6 @@ def test_what_a_press_needs_may_be_said_inside_another_field(account: Any, hand:
     parent = ledger.write(replace(parent, status=Status.SUCCEEDED, actions=(resize,), finished_at=fed.now))
     with pytest.raises(ParameterError, match="needs size"):
         fed.run(acting.act(speaking, parent, "resize", {"prompt": "a hat"}))
-    fed.answers += [
-        reply({"code": 0, "data": {"id": 42, "status": "run"}})
-    ] * 12  # no window, for good
+    fed.answers += [reply({"code": 0, "data": {"id": 42, "status": "run"}})] * 12  # no window, for good
     child = fed.run(acting.act(speaking, parent, "resize", {"prompt": "a hat --size 2"}))
     assert (child.parent, len(fed.paid), fed.answers) == (parent.id, 2, [])
