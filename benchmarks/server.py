@@ -3,6 +3,7 @@
     python -m benchmarks.server --polls 3         a task is done at its third look
     python -m benchmarks.server --seconds 20      or so long after its submit
     python -m benchmarks.server --delay 0.05      every answer takes so long
+    python -m benchmarks.server --size 1000000 --rate 125000000    a file, over a line of a gigabit
 
 Prints its address. `GET /stats` tells what it saw: sockets at once, submits, looks, how late each first saw the end.
 """
@@ -11,8 +12,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import re
+import tempfile
 import time
 from collections import Counter
 from typing import Any
@@ -24,10 +27,14 @@ _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %
 class World:
     """The tasks, and what was seen of them."""
 
-    def __init__(self, polls: int, seconds: float, delay: float, size: int) -> None:
-        self.polls, self.seconds, self.delay = polls, seconds, delay
+    def __init__(self, polls: int, seconds: float, delay: float, size: int, rate: int) -> None:
+        self.polls, self.seconds, self.delay, self.rate = polls, seconds, delay, rate
         # Ends as a PNG ends: a file that looks cut off is fetched twice before it is believed.
-        self.file = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * (size // 256) + b"\0\0\0\0IEND\xaeB`\x82"
+        content = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * (size // 256) + b"\0\0\0\0IEND\xaeB`\x82"
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115 - the system sends it, without a copy here, until the end
+        self.file.write(content)
+        self.file.flush()
+        self.size = len(content)
         self.address = ""
         self.born: dict[str, float] = {}
         self.looks: Counter[str] = Counter()
@@ -51,7 +58,7 @@ class World:
             return _json({"code": 1, "description": "ok", "result": name})
         if path.startswith("/file"):
             head = b'HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nETag: "one"\r\nContent-Length: %d\r\n\r\n'
-            return head % len(self.file) + (b"" if method == b"HEAD" else self.file)
+            return head % self.size
         if path.startswith("/stats"):
             return _json(self.stats())
         return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
@@ -99,6 +106,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, world: World) -> None:
         self.world = world
         self.rest = b""
+        self.sending: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -123,6 +131,18 @@ class Connection(asyncio.Protocol):
                 asyncio.get_running_loop().call_later(self.world.delay, self.transport.write, answer)
             else:
                 self.transport.write(answer)
+            if path.startswith(b"/file") and method == b"GET":
+                self.sending = asyncio.create_task(self.send_file())
+
+    async def send_file(self) -> None:
+        loop, world = asyncio.get_running_loop(), self.world
+        step = world.rate // 100 or world.size
+        start = loop.time()
+        with contextlib.suppress(ConnectionError):
+            for at in range(0, world.size, step):
+                await loop.sendfile(self.transport, world.file, at, min(step, world.size - at))
+                if world.rate:
+                    await asyncio.sleep(start + (at + step) / world.rate - loop.time())
 
 
 async def serve(world: World) -> None:
@@ -140,5 +160,6 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=0.0)
     parser.add_argument("--delay", type=float, default=0.0)
     parser.add_argument("--size", type=int, default=4096)
+    parser.add_argument("--rate", type=int, default=0)
     options = parser.parse_args()
-    asyncio.run(serve(World(options.polls, options.seconds, options.delay, options.size)))
+    asyncio.run(serve(World(options.polls, options.seconds, options.delay, options.size, options.rate)))

@@ -18,7 +18,7 @@ from ai302_core._steps import Stream, Streamed
 from . import bodies
 
 _HEAD = 2000
-_MUCH = 2**20  # bytes hashed in one go; a file of less needs no thread
+_MUCH = 2**20  # bytes that are worth waking the thread for
 _PIECE = 2**19  # bytes read at once by who hashes: they stay in the processor's cache
 
 AT_ONCE = max(1, (os.cpu_count() or 1) // 2)
@@ -45,7 +45,7 @@ class Hashing:
         self._file = path.open("rb", buffering=0)
         self._buffer = memoryview(bytearray(_PIECE))
         self._sum = hashlib.sha256()
-        self.wants = _MUCH  # the size at which it wants to be told
+        self.wants = 2 * _MUCH  # the size at which it wants to be told; of a small file nothing is left to do beside
         self._thread: threading.Thread | None = None
         self._told: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._dropped = False
