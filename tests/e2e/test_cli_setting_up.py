@@ -204,11 +204,32 @@ def test_doctor_looks_without_money(told: Told, monkeypatch: pytest.MonkeyPatch)
         assert checks["hero"]["balance"] == {"amount": "1000", "unit": "PTC"}
         keyed = {seen.path for seen in sandbox.requests if "***" in str(seen.headers.values())}
         assert keyed == {"/dashboard/balance"}, "a key was sent to ask for the balance and for nothing else"
-        for kind in ("not_allowed", "expired", "html", "drop"):
+        for kind in ("not_allowed", "expired", "error504html", "drop"):
             sandbox.fault("balance", kind)
             out, err = told("doctor", "hero")
             assert ("balance unknown" in out, "All well." in err) == (True, True)
+        sandbox.fault("balance", "html")  # with status 200: somebody else answers
+        out, err = told("doctor", "hero", expect=2)
+        assert "a wrong base_url, a proxy or login page in between" in out or "the CDN" in out
+        assert "1 of 4 need you" in err
+        monkeypatch.setenv("AI302_API_KEY", "sk-mistyped")
+        out, err = told("doctor", "hero", expect=2)
+        assert "does not take this key (HTTP 401)" in out
+        assert "Next: Look at base_url and the key of [providers.hero], AI302_API_KEY." in out
+        assert "sk-mistyped" not in out + err
         assert sandbox.paid == 0
+
+
+def test_doctor_says_what_to_look_at_where_nothing_answers(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AI302_API_KEY", "sk-x")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    configured("http://127.0.0.1:9")
+    out, _ = told("doctor", "hero", expect=6)
+    assert "Next: Is http://127.0.0.1:9 right, and is there a network?\n" in out
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:secret@127.0.0.1:9")
+    out, _ = told("doctor", "hero", expect=6)
+    assert "Is the proxy of HTTPS_PROXY up?" in out
+    assert "secret" not in out
 
 
 def test_models(told: Told) -> None:

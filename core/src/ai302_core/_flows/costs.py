@@ -97,24 +97,28 @@ def _estimated(job: Job) -> Flow[Money | None]:
     return next((entry.cost.observed for entry in alike if entry.cost.observed is not None), None)
 
 
-def balance(account: Account) -> Flow[tuple[Money | None, str]]:
-    """(what is left, "") or (None, why that is not known). Never raises for a reply."""
+def balance(account: Account) -> Flow[tuple[Money | None, str, bool]]:
+    """(what is left, "", False), or (None, why nobody knows, whether buying would fail too)."""
     dashboard = account.gateway.dashboard
     if dashboard is None:
-        return None, f"gateway {account.gateway.name} has no record of the balance that we know"
+        return None, f"gateway {account.gateway.name} has no record of the balance that we know", False
     reply, trouble = yield from _asked(_call(account, dashboard, dashboard.balance, {}))
     if reply is None:
-        return None, trouble
+        return None, trouble, False
     left = money(reply.document, dashboard.left, dashboard.unit)
     if left is not None:
-        return left, ""
+        return left, "", False
     now = yield from Now()
     kind = _refusal(dashboard, reply, now)
     if reply.status == 401:
-        return None, "the service does not take this key (HTTP 401); look whether it is whole and still valid"
+        return None, "The service does not take this key (HTTP 401). Look whether it is whole and still valid.", True
     if kind == "auth":
-        return None, "this key may not see it, which is fine; the service's own pages show it"
-    return None, f"the service does not say (HTTP {reply.status})"
+        return None, "this key may not see it, which is fine; the service's own pages show it", False
+    if reply.document is None:  # a page with a success status comes from somebody else
+        cause = reading.likely_cause(reply)
+        why = f"No JSON came where the service tells the balance (HTTP {reply.status}). {cause}"
+        return None, why, reply.status < 300 and "web page" in cause
+    return None, f"the service does not say (HTTP {reply.status})", False
 
 
 def _refusal(dashboard: Dashboard, reply: Reply, now: datetime) -> str:

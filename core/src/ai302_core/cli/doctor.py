@@ -18,7 +18,7 @@ from ai302_core._flows import costs
 from ai302_core._steps import Call, Reply
 from ai302_core._transport import carriers
 from ai302_core._wire import reading
-from ai302_core.errors import Ai302Error, ConfigError, PluginError
+from ai302_core.errors import Ai302Error, ConfigError, PluginError, TransportError
 from ai302_core.jobs import Status
 
 from . import VERSION, _options, _verdict
@@ -219,10 +219,20 @@ def _answers(session: Session, account: Account) -> str:
     """What the address says to a request without a key. Raises TransportError when nothing answers."""
     start = _clock.now()
     transport = session.connection.driver(account).transport
-    reply = transport.send(Call("GET", f"{account.base_url}/"))
+    try:
+        reply = transport.send(Call("GET", f"{account.base_url}/"))
+    except TransportError as problem:
+        raise TransportError(problem.message, sent=False, hint=_way(account.base_url)) from problem
     seconds = (_clock.now() - start).total_seconds()
     tls = ", TLS checked" if account.base_url.startswith("https://") else ""
     return f"answers in {seconds:.1f} s with HTTP {reply.status}{tls}{_page(reply)}{_clock_told(reply, start)}"
+
+
+def _way(base_url: str) -> str:
+    """What to look at when nothing answers there."""
+    proxy = next((name for name in PROXIES if os.environ.get(name) or os.environ.get(name.lower())), None)
+    through = f" Is the proxy of {proxy} up? NO_PROXY names hosts that go without it." if proxy else ""
+    return f"Is {base_url} right, and is there a network?{through}"
 
 
 def _clock_told(reply: Reply, now: datetime) -> str:
@@ -240,8 +250,12 @@ def _clock_told(reply: Reply, now: datetime) -> str:
 
 def _balance(session: Session, account: Account, data: dict[str, Any]) -> str:
     """What is left, where the key may see it; a free look at the account's own address."""
-    left, why = session.connection.driver(account).run(costs.balance(account))
+    left, why, wrong = session.connection.driver(account).run(costs.balance(account))
     data["balance"] = None if left is None else left.to_json()
+    if wrong:
+        raise ConfigError(
+            why, hint=f"Look at base_url and the key of [providers.{account.name}], {account.key.source}."
+        )
     return f"balance {left}" if left is not None else f"balance unknown: {why}"
 
 
