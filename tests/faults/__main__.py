@@ -20,6 +20,7 @@ from .buying import BUYINGS
 from .cells import EVERY, Cell
 
 RANDOM_KILLS = 100  # over each driver
+RANDOM_AMONG_MANY = 10  # in each work of many
 LONG_STEP = 7  # lives of many jobs have hundreds of boundaries: every seventh of them, and all of a single purchase
 PICTURES: dict[str, Any] = {"provider": {"family": "midjourney"}, "model": None, "files": 4, "options": {}}
 WITHIN: dict[str, Any] = {
@@ -77,9 +78,12 @@ def _crashes(home: Path) -> Iterator[tuple[str, crashes.Tally]]:
         ):
             field = many.Field(sandbox, home / name, nursery, row["provider"], row["model"], row["files"])
             many.every(field, work, step=LONG_STEP)
-        for wrong in field.tally.wrong:
-            print(wrong)
-        yield f"{name}, every seventh boundary", field.tally
+            boundaries, field.tally = field.tally, crashes.Tally()
+            many.at_random(field, work, RANDOM_AMONG_MANY, seed=302)
+        for told, tally in (("every seventh boundary", boundaries), ("random instants", field.tally)):
+            for wrong in tally.wrong:
+                print(wrong)
+            yield f"{name}, {told}", tally
 
 
 def _matrix(rows: list[matrix.Row]) -> Iterator[str]:
@@ -104,9 +108,12 @@ def _shown(cell: Cell) -> tuple[str, ...]:
 def _kills(tallies: dict[str, crashes.Tally]) -> Iterator[str]:
     yield "| Killed | Kills | Intentions | Accepted submits | Lost jobs | Half files | Reported unconfirmed |"
     yield "|---|---|---|---|---|---|---|"
+    total = [0] * 6
     for name, tally in tallies.items():
         counts = (tally.kills, tally.intentions, tally.paid, tally.lost, tally.half_files, tally.unconfirmed)
+        total = [one + other for one, other in zip(total, counts, strict=True)]
         yield f"| {name} | {' | '.join(map(str, counts))} |"
+    yield f"| **all** | {' | '.join(f'**{count}**' for count in total)} |"
 
 
 def _write(document: Path, lines: list[str]) -> None:

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -199,11 +199,19 @@ def every(ground: Ground, work: str, step: int = 1, first: int = 1) -> None:
 
 
 def at_random(ground: Ground, work: str, count: int, seed: int) -> None:
-    """So many kills at moments nobody chose."""
-    chance = random.Random(seed)
-    _, life = ground.whole(work)
-    for number in range(count):
-        ground.kill(work, f"{work}-random-{number}", seconds=chance.uniform(0.001, life))
+    """So many kills at moments nobody chose. A child that was faster than its moment is none, and another is tried."""
+    life = min(ground.whole(work)[1] for _ in range(3))
+    for number, seconds in moments(life, seed, lambda: ground.tally.kills, count):
+        ground.kill(work, f"{work}-random-{number}", seconds=seconds)
+
+
+def moments(life: float, seed: int, kills: Callable[[], int], count: int) -> Iterator[tuple[int, float]]:
+    """Numbered moments of a life in seconds, until `kills` counts so many more; three times as many at most."""
+    chance, before = random.Random(seed), kills()
+    for number in range(3 * count):
+        if kills() - before >= count:
+            return
+        yield number, chance.uniform(0.001, life)
 
 
 def canceled(ground: Ground, count: int, seed: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 from ai302_core import ImageRequest
 from ai302_core.sandbox import serve
 
+from . import crashes
 from .crashes import KEY, Nursery, Tally
 
 PNG_END = b"IEND\xaeB`\x82"
@@ -57,12 +59,13 @@ class Field:
         """The account of one child."""
         return self.nursery.ask(self.order(home, work, **more))
 
-    def whole(self, work: str) -> int:
-        """How many boundaries a life has that nobody ends."""
-        home = self._prepared(work, f"whole-{work}")
+    def whole(self, work: str) -> tuple[int, float]:
+        """How many boundaries a life has that nobody ends, and its seconds."""
+        home = self._prepared(work, f"whole-{work}-{self.sandbox.paid}")
+        start = time.monotonic()
         account = self.ask(home, work, watched=True)
         assert account["error"] is None, account
-        return len(account["boundaries"])
+        return len(account["boundaries"]), time.monotonic() - start
 
     def _prepared(self, work: str, name: str) -> Path:
         home = self.home / name
@@ -74,23 +77,23 @@ class Field:
                 assert bought["error"] is None, bought
         return home
 
-    def kill(self, work: str, at: int) -> None:
-        """One dies at that boundary; the same work is done again, after its owner settled what nobody knows."""
+    def kill(self, work: str, at: int = 0, seconds: float = 0.0) -> None:
+        """One dies at that boundary or moment; the same is done again, after its owner settled what nobody knows."""
         before = self.sandbox.paid
-        home = self._prepared(work, f"{work}-{at}")
-        died = self.ask(home, work, watched=True, kill_at=at)
+        home = self._prepared(work, f"{work}-{at or f'{seconds:.6f}'}")
+        died = self.ask(home, work, watched=True, kill_at=at, seconds=seconds)
         count = 1 if work == "run" else COUNT
         self.tally.intentions += count
         if died["killed"]:
             self.tally.kills += 1
-            self.tally.points[died["boundaries"][-1]] += 1
+            self.tally.points[(died["boundaries"] or [""])[-1]] += 1
         again = "run_many" if work == "resume" else work
         self.ask(home, "resume")
         abandoned = self._settled(home, before)
         end = self.ask(home, again)
         paid = self.sandbox.paid - before
         self.tally.paid += paid
-        where = f"{work} killed at {at} ({died['boundaries'][-1:]})"
+        where = f"{work} killed at {at or seconds} ({died['boundaries'][-1:]})"
         rows = self.ask(home, "jobs")["told"]
         if sum(row[1] != "refused" for row in rows) < paid:
             self.tally.lost += 1
@@ -137,5 +140,12 @@ def fought(home: Path, options: Mapping[str, Any], **row: Any) -> Iterator[Field
 
 def every(field: Field, work: str, step: int = 1, first: int = 1, length: int | None = None) -> None:
     """A kill at every `step`-th boundary of a life of that length, or of one that is lived to see."""
-    for at in range(first, (length or field.whole(work)) + 1, step):
+    for at in range(first, (length or field.whole(work)[0]) + 1, step):
         field.kill(work, at)
+
+
+def at_random(field: Field, work: str, count: int, seed: int) -> None:
+    """So many kills at moments nobody chose."""
+    life = min(field.whole(work)[1] for _ in range(2))
+    for _, seconds in crashes.moments(life, seed, lambda: field.tally.kills, count):
+        field.kill(work, seconds=seconds)

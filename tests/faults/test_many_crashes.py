@@ -15,7 +15,7 @@ CHOSEN = [entry for entry in MANY if entry[1] != "run_many"]  # a batch is many 
 @pytest.mark.parametrize(("work", "row"), [entry[1:] for entry in CHOSEN], ids=[entry[0] for entry in CHOSEN])
 def test_a_kill_among_many_costs_nothing(tmp_path: Path, work: str, row: dict[str, Any]) -> None:
     with many.fought(tmp_path, **row) as field:
-        length = field.whole(work)
+        length, _ = field.whole(work)
         many.every(field, work, max(1, length // (5 if work == "run" else 2)), first=length // 4, length=length)
     tally = field.tally
     assert tally.wrong == []
