@@ -306,6 +306,21 @@ def test_a_window_is_answered_within_the_press(bought: Any, account: Any) -> Non
     assert len(fed.paid) == 3, "a window that still shows after its answer is not answered twice"
 
 
+def test_a_window_nobody_could_see_is_answered_by_the_same_press_later(bought: Any, account: Any) -> None:
+    pressed, page = ({"code": 0, "data": {"id": 50, "status": "wait"}},), (b"<html>", 502)
+    fed, parent = pressable(bought, account, pressed, *[page] * 12)
+    press = {"account": account, "job": parent, "name": "region", "values": {"prompt": "a hat"}, "key": "k"}
+    child = fed.run(acting.act(**press))
+    fed.ledger.write(replace(child, status=Status.INPUT_REQUIRED))  # as where the answer to the press announces it
+    fed.answers[:] = [RESET] * 12
+    blind = fed.run(acting.act(**press))
+    assert (blind.id, blind.status, len(fed.paid)) == (child.id, Status.INPUT_REQUIRED, 2)
+    fed.answers[:] = [_reply(WINDOW), _reply({"code": 0, "data": {"id": 50}}), _reply(DONE)]
+    answered = fed.run(acting.act(account, blind, "continue", {"prompt": "a hat"}))
+    assert (answered.answered, fed.paid[-1].body) == (True, b'{"id":"50","prompt":"a hat"}')
+    assert (settle(fed, account, answered).status, len(fed.paid)) == (Status.SUCCEEDED, 3)
+
+
 def test_a_press_that_lacks_what_it_needs_is_refused(bought: Any, account: Any) -> None:
     fed, parent = pressable(bought, account)
     with pytest.raises(ParameterError, match="needs prompt"):

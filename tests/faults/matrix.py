@@ -41,7 +41,7 @@ def everything(buyings: Iterable[Buying]) -> Iterator[tuple[Buying, str, Cell]]:
     """Every cell of every intention over both drivers."""
     for buying in buyings:
         for cell in cells(buying.has, buying.own):
-            if (cell.where, cell.kind) not in buying.lacks:
+            if cell in buying.own or (cell.where, cell.kind) not in buying.lacks:
                 for mode in MODES:
                     yield buying, mode, cell
 
@@ -60,10 +60,12 @@ def _met(home: Path, buying: Buying, mode: str, cell: Cell) -> Row:
 
 
 def _judged(attempt: Attempt, cell: Cell) -> Row:
+    attempt = replace(attempt, parent=attempt.prepared())
     sandbox, wrong = attempt.sandbox, []
+    before = sandbox.paid
     fault = sandbox.fault(cell.where, cell.kind, cell.times, **cell.options)
     told = attempt.buy(timeout=3.0 if cell.told == "JobTimeout" else 60.0)
-    paid, status = sandbox.paid, attempt.status()
+    paid, status = sandbox.paid - before, attempt.status()
     if fault.hits == 0:
         wrong.append("the fault never happened")
     fault.times = 0
@@ -73,7 +75,7 @@ def _judged(attempt: Attempt, cell: Cell) -> Row:
         ("told", told, cell.told),
         ("status", status, cell.status),
         ("told then", then, cell.then),
-        ("accepted submits then", sandbox.paid, cell.bought * attempt.buying.together),
+        ("accepted submits then", sandbox.paid - before, cell.bought * attempt.buying.together),
         ("keys at the file host", sandbox.leaks, 0),
     ):
         if got != expected:
@@ -94,17 +96,33 @@ class Attempt:
     home: Path
     buying: Buying
     mode: str
+    parent: Job | None = None
+
+    def prepared(self) -> Job | None:
+        """The job whose button is the intention, bought before anything goes wrong; None for a request."""
+        *before, _ = self.buying.presses or ("",)
+        if not self.buying.presses:
+            return None
+        job: Job = self._call("run", self._request(), key="parent").job
+        for press in before:
+            job = self._call("wait", self._call("act", job, press)).job
+        return job
 
     def buy(self, timeout: float) -> str:
         """Run the intention under its key: "files", or the name of what was raised."""
         if self.buying.together > 1:
             return self._buy_together()
         try:
-            result: Result = self._call("run", self._request(), key="order", timeout=timeout, save_to=self.folder)
+            if self.parent is None:
+                result: Result = self._call("run", self._request(), key="order", timeout=timeout, save_to=self.folder)
+                files = result.files
+            else:
+                job = self._call("act", self.parent, self.buying.presses[-1], key="order", **self.buying.fields)
+                files = self._call("save", self._call("wait", job, timeout=timeout), self.folder)
         except Ai302Error as problem:
             return type(problem).__name__
-        whole = len(result.files) == self.buying.files and all(path.stat().st_size for path in result.files)
-        return FILES if whole else f"{len(result.files)} files"
+        whole = len(files) == self.buying.files and all(path.stat().st_size for path in files)
+        return FILES if whole else f"{len(files)} files"
 
     def _buy_together(self) -> str:
         requests = {f"order-{number}": self._request() for number in range(self.buying.together)}

@@ -21,7 +21,7 @@ from .submitting import Order
 def foreseen(job: Job) -> bool:
     """Whether the press that opened the window already brought everything the answer needs, as data."""
     request = action_request(job.request)
-    if request is None or job.answered or not any(entry.name == "continue" for entry in job.actions):
+    if request is None or job.answered or not _shown(job):
         return False
     given = request.written()
     media = {place[0] for place, _ in request.media()}
@@ -63,6 +63,8 @@ def act(
     """Press an action of a finished job, or answer its window with "continue"."""
     job = yield from current(job)
     if name == "continue":
+        if job.status is Status.INPUT_REQUIRED and not _shown(job):
+            job = yield from window(account, job, sure=True)
         return (yield from submitting.answer_window(account, job, values, timeout, webhook))
     action = chosen(job, name)
     operation = account.operation(action.operation)
@@ -96,10 +98,15 @@ def act(
         return child
     if action.needs or child.status is Status.INPUT_REQUIRED:
         child = yield from window(account, child, sure=bool(action.needs))
-        if child.status is Status.INPUT_REQUIRED and not child.answered:
+        if child.status is Status.INPUT_REQUIRED and not child.answered and _shown(child):
             answers = _answers(account, child, request)
             child = yield from submitting.answer_window(account, child, answers, timeout, webhook)
     return child
+
+
+def _shown(job: Job) -> bool:
+    """Whether a look has seen the window; until then only the answer to the press speaks of it."""
+    return any(entry.name == "continue" for entry in job.actions)
 
 
 def window(account: Account, job: Job, *, sure: bool = False) -> Flow[Job]:
