@@ -12,7 +12,7 @@ import pytest
 
 from ai302_core import VideoRequest, connect
 from ai302_core.cli import main
-from ai302_core.errors import BalanceError, JobRejected, ServerError
+from ai302_core.errors import BalanceError, JobRejected, NotFoundError, ServerError
 
 Shop = Any
 LINK = "https://pictures.example/a.png"
@@ -85,6 +85,26 @@ def test_the_unified_door_takes_forms_and_older_names(shop: Shop) -> None:
         del said["image"]
         assert client.post("/302/v2/video/create", files=said).status_code == 400
     assert shop.sandbox.paid_by == {("veo", "unified"): 3}
+
+
+def test_a_task_of_any_door_is_taken_up_by_its_id_alone(shop: Shop, mode: str) -> None:
+    """Paid by another tool, at a door that nobody remembers: each address is asked, which is free."""
+    import httpx
+
+    doors: dict[str, tuple[str, dict[str, str], str]] = {
+        "veo3-pro": ("/302/submit/veo3-pro", {"text_prompt": "a boat"}, "task_id"),
+        "veo3-v2": ("/302/submit/veo3-v2", {"prompt": "a boat", "model": "veo3.1"}, "data"),
+        "unified": ("/302/v2/video/create", {"prompt": "a boat", "model": "google-veo3.1-t2v"}, "task_id"),
+    }
+    buyer = clips(shop, mode)
+    with httpx.Client(base_url=shop.sandbox.url, headers={"Authorization": f"Bearer {shop.sandbox.key}"}) as client:
+        for path, body, name in doors.values():
+            job = buyer.adopt(client.post(path, json=body).json()[name])
+            assert len(buyer.wait(job).videos) == 1
+            assert doors[job.operation][0] == path
+    with pytest.raises(NotFoundError):
+        buyer.adopt("veo3-pro:11111111-2222-4333-8444-555555555555")
+    assert shop.sandbox.paid == len(doors)
 
 
 def test_the_command_makes_a_clip(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:

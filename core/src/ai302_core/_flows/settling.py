@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 from ai302_core import _policies, downloads
 from ai302_core._accounts import Account
 from ai302_core._steps import Call, Flow, NewId, Now, Record, Reply, Send, Sleep
 from ai302_core._wire import calls, reading
 from ai302_core.errors import Ai302Error, ApiError, ParameterError, TransportError
+from ai302_core.family import Operation
 from ai302_core.jobs import Job, Notice, Status
 
 from . import looking, outcomes, planning
@@ -124,29 +124,40 @@ def poll(account: Account, job: Job) -> Flow[Job]:
 
 
 def adopt(account: Account, remote_id: str, operation_name: str | None) -> Flow[Job]:
-    """Take up a task another tool started. Raises NotFoundError when the service does not know it; costs nothing."""
+    """Take up a task another tool started. Raises NotFoundError when the service does not know it; costs nothing.
+
+    Without an operation it is asked for wherever the family looks at tasks, one after the other.
+    """
     for known in (yield from Record(lambda ledger: ledger.find(remote_id))):
         if known.remote_id == remote_id and known.provider == account.name:
             return known
-    operation = _adopting(account, operation_name)
     now = yield from Now()
-    route = planning.default_route(account, operation)
-    job = Job(
-        id=(yield from NewId()), provider=account.name, family=account.family.name, operation=operation.name,
-        gateway=account.gateway.name, base_url=account.base_url, route=route, remote_id=remote_id,
-        status=Status.QUEUED, billed="unknown", sandbox=account.sandbox, created_at=now, submitted_at=now,
-    )  # fmt: skip
-    (seen,) = yield from looking.look(account, [job])
+    job_id = yield from NewId()
+    doors = _adopting(account, operation_name)
+    for operation in doors:
+        job = Job(
+            id=job_id, provider=account.name, family=account.family.name, operation=operation.name,
+            gateway=account.gateway.name, base_url=account.base_url, route=planning.default_route(account, operation),
+            remote_id=remote_id, status=Status.QUEUED, billed="unknown", sandbox=account.sandbox, created_at=now,
+            submitted_at=now,
+        )  # fmt: skip
+        (seen,) = yield from looking.look(account, [job])
+        if seen.trouble is None or not seen.trouble.missing:
+            break
     if seen.trouble is not None:
         seen.trouble.error.billed = "no"
         raise seen.trouble.error
     return (yield from Record(lambda ledger: ledger.write(seen.job)))
 
 
-def _adopting(account: Account, name: str | None) -> Any:
+def _adopting(account: Account, name: str | None) -> list[Operation]:
+    """The operation of that name; without one, one for each address at which the family looks at tasks."""
     if name is None:
-        every = account.family.operations
-        return next((entry for entry in every if entry.poll is not None), every[0])
+        doors: dict[str, Operation] = {}
+        for entry in account.family.operations:
+            if entry.poll is not None:
+                doors.setdefault(repr(entry.poll), entry)
+        return list(doors.values()) or list(account.family.operations[:1])
     operation = account.operation(name)
     if operation is None:
         names = [entry.name for entry in account.family.operations]
@@ -156,7 +167,7 @@ def _adopting(account: Account, name: str | None) -> Any:
             f"It has: {', '.join(names)}.",
             field="operation",
         )
-    return operation
+    return [operation]
 
 
 def save(
