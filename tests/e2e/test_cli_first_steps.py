@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,36 @@ def test_completion_knows_every_verb_and_option(capsys: pytest.CaptureFixture[st
                           timeout=30, check=True)  # fmt: skip
     assert done.stdout.splitlines() == ["gallery", "--mask --max-jobs", "init"]
     assert main(["completion", "tcsh"]) == 2
+
+
+ASKED = {
+    # each is asked for "jobs ga", "batch skus.csv --ma" and "ini"
+    "fish": 'source ./script; complete -C "gen302 jobs ga"; complete -C "gen302 batch skus.csv --ma"; '
+    'complete -C "gen302 ini"',
+    "zsh": """
+compdef() { : }
+compadd() { shift; print -l -- ${(M)@:#$PREFIX*} }
+_files() { : }
+source ./script
+words=(gen302 jobs ga) CURRENT=3 PREFIX=ga; _gen302
+words=(gen302 batch skus.csv --ma) CURRENT=4 PREFIX=--ma; _gen302
+words=(gen302 ini) CURRENT=2 PREFIX=ini; _gen302
+""",
+}
+
+
+@pytest.mark.parametrize("shell", ASKED)
+def test_completion_works_in_other_shells(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"{shell} is not installed")
+    assert main(["completion", shell]) == 0
+    Path("script").write_text(capsys.readouterr().out, "utf-8")
+    bare = {"fish": "--no-config", "zsh": "-f"}[shell]
+    done = subprocess.run([program, bare, "-c", ASKED[shell]], capture_output=True, text=True, timeout=30, check=True)
+    found = [line.partition("\t")[0] for line in done.stdout.splitlines()]
+    assert found == ["gallery", "--mask", "--max-jobs", "init"]
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("verb", VERBS_ALONE)

@@ -287,6 +287,18 @@ def test_sandbox_alone_says_how_to_use_it_and_ends_with_ctrl_c() -> None:
     assert "Traceback" not in people
 
 
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_sandbox_tells_programs_its_address_as_json() -> None:
+    with subprocess.Popen([*COMMAND, "sandbox", "--json", "-q"], stdout=subprocess.PIPE, encoding="utf-8") as child:
+        assert child.stdout is not None
+        told = json.loads(child.stdout.readline())
+        child.send_signal(signal.SIGINT)
+        rest = child.communicate(timeout=20)[0]
+    assert told["url"].startswith("http://127.0.0.1:")
+    assert (told["v"], told["key"][:3], rest) == (1, "sk-", "")
+    assert child.returncode == 0
+
+
 def test_demo_ends_with_files_jobs_and_three_commands() -> None:
     configured("https://relay.example")  # somebody's own configuration does not matter to it
     done = run("demo")

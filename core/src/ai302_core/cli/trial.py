@@ -99,7 +99,10 @@ def _explained(output: Output, sandbox: RunningSandbox) -> None:
     me = ourselves()
     installed = list(dict.fromkeys(entry.name for entry in registry.installed()))
     who = f" -p {installed[0]}" if len(installed) > 1 else ""
-    output.data(sandbox.url)
+    if output.as_json:
+        output.record({"v": 1, "url": sandbox.url, "key": sandbox.key})
+    else:
+        output.data(sandbox.url)
     output.say(
         f"The sandbox answers at {sandbox.url}; its key is {sandbox.key}. Nothing here costs money. Ctrl-C ends it.\n"
         "\n"
