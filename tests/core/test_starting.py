@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import http.server
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -87,3 +90,44 @@ def test_saving_validates_no_configuration_and_loads_no_family(bought: dict[str,
     found = loaded(code, bought)
     assert "ai302_core.downloads" in found
     assert found & (VALIDATION | {"ai302_midjourney", "click", "rich"}) == set()
+
+
+class Accepting(http.server.BaseHTTPRequestHandler):
+    """A service that takes whatever is sent."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        body = b'{"code": 1, "description": "ok", "result": "7"}'
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Quietly."""
+
+
+@pytest.fixture
+def accepting() -> Iterator[str]:
+    """The address of such a service."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Accepting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+LATER = {f"ai302_core.{name}" for name in ("downloads", "_many", "_loopthread", "async_providers", "_observing")}
+LATER |= {f"ai302_core._files.{name}" for name in ("fetching", "opening", "parts", "placing", "sidecar", "cutting")}
+LATER |= {"rich", "click", "aiohttp"}
+
+
+def test_a_submit_brings_nothing_that_only_files_or_many_jobs_need(accepting: str, tmp_path: Path) -> None:
+    config = tmp_path / "gen302.toml"
+    config.write_text(
+        f'ledger = "sqlite:///{tmp_path.as_posix()}/ledger.db"\n'
+        f'[providers.hero]\nfamily = "midjourney"\nbase_url = "{accepting}"\n'
+    )
+    env = {"GEN302_CONFIG": str(config), "HOME": str(tmp_path), "AI302_API_KEY": "sk-one-two-three"}
+    found = loaded('from ai302_core.cli import main; assert main(["submit", "a lantern"]) == 0', env)
+    assert "ai302_core._http" in found
+    assert found & LATER == set()

@@ -11,6 +11,7 @@ import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import httpx
@@ -42,6 +43,7 @@ class _Line(NamedTuple):
 
     client: httpx.Client
     send: Callable[[httpx.Request], httpx.Response]
+    plain: bool
 
 
 _AsyncLine = tuple[httpx.AsyncClient, Callable[[httpx.Request], Awaitable[httpx.Response]]]
@@ -65,9 +67,9 @@ class Transport:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._clients: list[_Line] = []
-        self._shelf: list[_Line] = []
+        self._shelf: dict[bool, list[_Line]] = {True: [], False: []}
         self._generation = 0
-        self._free: _Line | None = None
+        self._free: dict[bool, _Line] = {}
         self._loops: dict[int, _OnLoop] = {}
         self._context: ssl.SSLContext | None = None
 
@@ -75,26 +77,28 @@ class Transport:
         if self._pid != os.getpid():
             self._forget()
 
-    def _options(self) -> dict[str, Any]:
-        if self._context is None:
+    def _options(self, *, plain: bool = False) -> dict[str, Any]:
+        """`plain`: for addresses without TLS alone, whose context trusts nobody: reading the authorities is slow."""
+        if self._context is None and not plain:
             self._context = httpx.create_ssl_context()
         jar = http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         return {
-            "verify": self._context,
+            "verify": self._context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             "follow_redirects": False,
             "cookies": jar,
             "headers": {"user-agent": exchange.user_agent(), "accept-encoding": bodies.ACCEPTED},
         }
 
-    def _made(self, keepalive: float) -> _Line:
+    def _made(self, keepalive: float, *, plain: bool) -> _Line:
         limits = httpx.Limits(max_connections=64, keepalive_expiry=keepalive)
         try:
-            options = self._options()
-            way = httpx.HTTPTransport(options["verify"], limits=limits) if carriers.direct() else None
+            direct = carriers.direct()
+            options = self._options(plain=plain and direct)
+            way = httpx.HTTPTransport(options["verify"], limits=limits) if direct else None
             client = httpx.Client(limits=limits, transport=way, **options)
         except _MISCONFIGURED as problem:
             raise diagnosis.unusable(problem) from None
-        line = _Line(client, way.handle_request if way else partial(client.send, stream=True))
+        line = _Line(client, way.handle_request if way else partial(client.send, stream=True), plain)
         self._clients.append(line)
         return line
 
@@ -105,19 +109,20 @@ class Transport:
         client = httpx.AsyncClient(limits=limits, transport=way, **options)
         return client, way.handle_async_request if way else partial(client.send, stream=True)
 
-    def _taken(self, *, paid: bool) -> tuple[_Line, int]:
+    def _taken(self, url: str, *, paid: bool) -> tuple[_Line, int]:
         """The shared client of free requests, or for a paid one a client nobody else uses meanwhile."""
         self._ready()
+        plain = url.startswith("http://")
         with self._lock:
-            if not paid and self._free is None:
-                self._free = self._made(5.0)
-            line = self._free if not paid else self._shelf.pop() if self._shelf else self._made(_FRESH)
-            assert line is not None
+            if paid:
+                line = self._shelf[plain].pop() if self._shelf[plain] else self._made(_FRESH, plain=plain)
+            else:
+                line = self._free.get(plain) or self._free.setdefault(plain, self._made(5.0, plain=plain))
             return line, self._generation
 
     def _given_back(self, line: _Line, generation: int) -> None:
         if generation == self._generation:
-            self._shelf.append(line)
+            self._shelf[line.plain].append(line)
         else:  # closed meanwhile: a paid call is never torn, its connection goes when it is done
             line.client.close()
 
@@ -146,7 +151,7 @@ class Transport:
         line: _Line | None = None
         trace = bodies.PATIENCE
         try:
-            line, generation = self._taken(paid=paid)
+            line, generation = self._taken(call.url, paid=paid)
             request = self._built(call, trace)
             trace.begin(self._patience(call) + self._timeouts.connect)
             built = True
@@ -201,7 +206,9 @@ class Transport:
         loop = asyncio.get_running_loop()
         entry = self._loops.get(id(loop))
         if (entry is None or entry.loop is not loop) and carriers.of_looks() != "httpx":
-            await asyncio.to_thread(_import_fast)  # a quarter of a second, which the loop has not got
+            await asyncio.to_thread(
+                import_module, "ai302_core._transport.fast"
+            )  # a quarter of a second, which the loop has not got
             entry = self._loops.get(id(loop))
         if entry is None or entry.loop is not loop:
             self._loops = {key: entry for key, entry in self._loops.items() if not entry.loop.is_closed()}
@@ -226,7 +233,7 @@ class Transport:
         timeout = httpx.Timeout(patience, connect=self._timeouts.connect)
         headers = {**step.headers, "accept-encoding": "identity"}
         try:
-            line, _ = self._taken(paid=False)
+            line, _ = self._taken(step.url, paid=False)
             with (
                 bodies.patient(patience) as trace,
                 line.client.stream(
@@ -249,8 +256,8 @@ class Transport:
         if self._pid != os.getpid():
             return
         with self._lock:
-            idle = [*self._shelf, *([self._free] if self._free else [])]
-            self._clients, self._shelf, self._free = [], [], None
+            idle = [*self._shelf[True], *self._shelf[False], *self._free.values()]
+            self._clients, self._shelf, self._free = [], {True: [], False: []}, {}
             self._generation += 1
         for line in idle:
             line.client.close()
@@ -274,10 +281,6 @@ class _OnLoop:
     busy: list[int]
     fast: FastClient | None
     keeper: AsyncGenerator[None, None]
-
-
-def _import_fast() -> None:
-    from ._transport import fast as _fast  # noqa: F401
 
 
 def _fast_client(context: ssl.SSLContext) -> FastClient | None:
@@ -306,12 +309,9 @@ _UNSENT = (
 )
 
 _KINDS: dict[diagnosis.Kind, tuple[type[Exception], ...]] = {
-    "unreachable": (httpx.ConnectError,),
-    "connecting": (httpx.ConnectTimeout, httpx.PoolTimeout),
-    "proxy": (httpx.ProxyError,),
-    "silent": (httpx.TimeoutException, TimeoutError),
-    "too much": (bodies.TooMuch,),
-}
+    "unreachable": (httpx.ConnectError,), "connecting": (httpx.ConnectTimeout, httpx.PoolTimeout),
+    "proxy": (httpx.ProxyError,), "silent": (httpx.TimeoutException, TimeoutError), "too much": (bodies.TooMuch,),
+}  # fmt: skip
 
 
 def _translated(failure: Exception, url: str, built: bool) -> TransportError:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache, wraps
 from typing import TypeVar
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
-__all__ = ["expiry", "host", "is_local", "own_host", "split"]
+from .assets import Asset
+from .jobs import Notice
+
+__all__ = ["expiry", "expiry_notice", "host", "is_local", "own_host", "split"]
 
 T = TypeVar("T")
 
+_NEAR = timedelta(hours=2)
 _HEX = re.compile(r"[0-9a-fA-F]{8,9}")
 
 
@@ -79,3 +83,15 @@ def expiry(url: str) -> datetime | None:
         return None
     values = parse_qs(parts.query).get("ex", [])
     return datetime.fromtimestamp(int(values[0], 16), UTC) if values and _HEX.fullmatch(values[0]) else None
+
+
+def expiry_notice(assets: Sequence[Asset], now: datetime) -> Notice | None:
+    """A notice when the first of these links to die has died, or dies within two hours; else None."""
+    moments = [asset.expires_at or expiry(asset.url) for asset in assets if asset.url]
+    first = min((moment for moment in moments if moment), default=None)
+    if first is None or first - now > _NEAR:
+        return None
+    when = f"{first:%Y-%m-%d %H:%M} UTC"
+    if first <= now:
+        return Notice(code="link_expired", message=f"A link of this job died at {when}.")
+    return Notice(code="link_expires", message=f"A link of this job dies at {when}: save the files now.")

@@ -8,7 +8,6 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -43,9 +42,8 @@ __all__ = [
     "save_one",
 ]
 
-_NEAR = timedelta(hours=2)
 
-link_expiry = _links.expiry
+link_expiry, expiry_notice = _links.expiry, _links.expiry_notice
 
 
 @dataclass(frozen=True)
@@ -244,18 +242,6 @@ def _summary(failed: Sequence[DownloadError], saved: int) -> DownloadError:
         retryable=any(problem.retryable for problem in failed),
         hint=first.hint,
     )
-
-
-def expiry_notice(assets: Sequence[Asset], now: datetime) -> Notice | None:
-    """A notice when the first of these links to die has died, or dies within two hours; else None."""
-    moments = [asset.expires_at or link_expiry(asset.url) for asset in assets if asset.url]
-    first = min((moment for moment in moments if moment), default=None)
-    if first is None or first - now > _NEAR:
-        return None
-    when = f"{first:%Y-%m-%d %H:%M} UTC"
-    if first <= now:
-        return Notice(code="link_expired", message=f"A link of this job died at {when}.")
-    return Notice(code="link_expires", message=f"A link of this job dies at {when}: save the files now.")
 
 
 _REASONS = {

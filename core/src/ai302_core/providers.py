@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from . import _loopthread, _many, downloads
 from ._accounts import Account
 from ._connection import Connection
 from ._flows import acting, asking, costs, outcomes, reconciling, routing, settling, several
@@ -135,6 +134,8 @@ class Provider:
         webhook: str | None = None,
     ) -> Iterator[Outcome]:
         """Run many requests at once and yield each outcome as it settles; a mapping's keys name the intentions."""
+        from . import _loopthread, _many
+
         make = partial(
             _many.run_many, self._connection, requests,
             again=again, lenient=lenient, save_to=path_text(save_to), webhook=webhook,
@@ -220,6 +221,8 @@ class Provider:
 
         Raises DownloadError when a file cannot be had; the job is fine and paid.
         """
+        from . import downloads
+
         job, assets = outcomes.subject(what)
         account = self._connection.of(job, assets[0].kind if assets else None)
         driver = self._connection.driver(account)
@@ -229,6 +232,8 @@ class Provider:
 
     def open(self, asset: Asset) -> BinaryIO:
         """The asset's content as a binary file, complete and checked before the first byte. Raises DownloadError."""
+        from . import downloads
+
         account = self._connection.of(None, asset.kind)
         return self._connection.driver(account).run(downloads.open_stream(asset, base_url=account.base_url))
 
@@ -266,6 +271,8 @@ class Provider:
 
     def resume(self, save_to: Target | None = None) -> Iterator[Outcome]:
         """Finish every open job of the ledger nobody else follows; yields each as it settles. Pays for nothing."""
+        from . import _loopthread, _many
+
         make = partial(_many.resume, self._connection, path_text(save_to))
         return _loopthread.in_thread(make, self._connection.release_loop)
 

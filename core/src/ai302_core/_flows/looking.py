@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ai302_core import _paths, _policies, downloads
+from ai302_core import _links, _paths, _policies
 from ai302_core._accounts import Account
 from ai302_core._files import keeping
 from ai302_core._frozen import changed
@@ -133,7 +133,7 @@ def _taken_in(
             seen = yield from errands.delivered(account, operation.finish, job, seen, document)
         except (TransportError, ReplyError) as problem:
             return Look(job=job, trouble=Trouble(error=problem))
-    if seen.status is Status.SUCCEEDED and (dying := downloads.expiry_notice(seen.assets, now)):
+    if seen.status is Status.SUCCEEDED and (dying := _links.expiry_notice(seen.assets, now)):
         seen = changed(seen, warnings=(*seen.warnings, dying))
     if seen == job and seen.raw == job.raw:
         return Look(job=job)

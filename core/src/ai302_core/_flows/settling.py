@@ -8,7 +8,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from ai302_core import _policies, downloads
+from ai302_core import _policies
 from ai302_core._accounts import Account
 from ai302_core._steps import Call, Flow, NewId, Now, Record, Reply, Send, Sleep
 from ai302_core._wire import calls, reading
@@ -174,6 +174,8 @@ def save(
     job: Job, to: str | None, *, roles: Sequence[str] | None = None, sidecar: bool = True
 ) -> Flow[tuple[list[Path], tuple[Notice, ...]]]:
     """Put a succeeded job's files on disk, where `to` or its intent says. Again is free."""
+    from ai302_core import downloads
+
     remembered = yield from Record(lambda ledger: ledger.destination(job.id))
     target = to if to is not None else remembered or "."
     if to is not None and to != remembered:

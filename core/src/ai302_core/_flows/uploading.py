@@ -12,7 +12,6 @@ from datetime import timedelta
 from ai302_core import _links, _paths, _policies
 from ai302_core._accounts import Account
 from ai302_core._files.media import LIMIT
-from ai302_core._files.opening import open_stream
 from ai302_core._steps import Alone, Call, Flow, Load, Now, Picture, Record, Reply, Save, Send, Sleep
 from ai302_core._wire import calls as _wire
 from ai302_core._wire import reading
@@ -60,6 +59,8 @@ def ready(
 
 def _fetched(account: Account, field: str, picture: Picture) -> Flow[Picture]:
     """The content of a link, had without any key and for nothing."""
+    from ai302_core._files.opening import open_stream
+
     asset = picture.behind or Asset(kind="image", url=picture.url)
     try:
         file = yield from open_stream(asset, base_url=account.base_url, limit=LIMIT)
