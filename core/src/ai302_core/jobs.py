@@ -152,14 +152,17 @@ class Job:
     def to_dict(self) -> dict[str, Any]:
         """The same as plain JSON data; members that say nothing are left out."""
         document: dict[str, Any] = {"v": 1}
+        held = vars(self)
         for name in _NAMES:
-            value = getattr(self, name)
+            value = held[name]
             if value is None:
                 continue
-            said = bool(value) or type(value) in (int, float)  # 0 says something
-            if name != "raw" and (not said or value == UNKNOWN):
+            if not value and name != "raw" and type(value) not in (int, float):  # 0 says something
                 continue
-            document[name] = _ENCODE.get(name, _plain)(value)
+            if type(value) is str:
+                document[name] = value
+            elif name != "cost" or value != UNKNOWN:
+                document[name] = _ENCODE.get(name, _plain)(value)
         return document
 
     @classmethod

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import replace
 from datetime import UTC, datetime
 
+from ai302_core._frozen import changed
 from ai302_core.errors import BudgetExceeded, KeyConflict
 from ai302_core.jobs import Job, Status
 from ai302_core.ledger import Claim, Intent, Limits
@@ -16,6 +16,9 @@ from . import schema
 from .owners import Owners
 
 _REPEATABLE = frozenset({Status.FAILED, Status.CANCELED, Status.ABANDONED})
+_FOLLOWING = ("status", "remote_id", "document", "billed", "finished_at", "seconds", "owner")
+"""What a later snapshot may change."""
+
 _SUBMITTING = f"status = 'submitting' AND {schema.OPEN}"
 _BUSY = (Status.SUBMITTING.value, Status.QUEUED.value, Status.RUNNING.value)
 
@@ -65,7 +68,7 @@ def claim(db: sqlite3.Connection, owners: Owners, intent: Intent) -> Claim:
             if not intent.again or existing.job.status is Status.SUCCEEDED:
                 return existing
             _check_over(existing.job)
-            job = replace(job, attempt=existing.job.attempt + 1)
+            job = changed(job, attempt=existing.job.attempt + 1)
     _check_budget(db, intent.limits, job.created_at)
     if _is_full(db, owners, intent.limits, job):
         return Claim(job=None, waiting=True)
@@ -135,36 +138,40 @@ def reopen(db: sqlite3.Connection, owners: Owners, job_id: str, expected: Status
     row = db.execute("SELECT document FROM jobs WHERE id = ? AND status = ?", (job_id, expected.value)).fetchone()
     if row is None or expected is Status.SUBMITTING:
         return False
-    taken = replace(_rows.job_of(row[0]), status=Status.SUBMITTING)
+    taken = changed(_rows.job_of(row[0]), status=Status.SUBMITTING)
     _rows.update(db, job_id, {**_rows.columns(taken), "owner": owners.mine()})
     return True
 
 
 def record(db: sqlite3.Connection, job: Job, reply: bytes) -> Job:
     """Record a snapshot and return what stands."""
-    row = db.execute("SELECT status, remote_id, document FROM jobs WHERE id = ?", (job.id,)).fetchone()
+    row = db.execute(f"SELECT {', '.join(_FOLLOWING)} FROM jobs WHERE id = ?", (job.id,)).fetchone()  # noqa: S608
     if row is None:
         if job.status is Status.SUBMITTING:  # from another ledger's JSON: nobody here waits for its receipt
-            job = replace(job, status=Status.UNCONFIRMED, billed="unknown", message=_rows.ORPHANED)
+            job = changed(job, status=Status.UNCONFIRMED, billed="unknown", message=_rows.ORPHANED)
         key = None if job.status is Status.REFUSED or _is_taken(db, job.key, job.attempt) else job.key
         _rows.insert(db, job, key=key, digest=None, owner=None, save_to=None)
     else:
-        status, remote_id, document = row
+        stands = dict(zip(_FOLLOWING, row, strict=True))
+        status, remote_id, document = row[:3]
         if not _may_follow(job.status, Status(status)):
             return _rows.job_of(document, _rows.last_reply(db, job.id))
         if job.remote_id is None and remote_id is not None:
             # A snapshot from before the receipt must not lose the name of what was paid.
-            job = replace(job, remote_id=_rows.job_of(document).remote_id)
+            job = changed(job, remote_id=_rows.job_of(document).remote_id)
         if job.status.settled and job.cost == UNKNOWN and '"cost":' in document:
-            job = replace(job, cost=_rows.job_of(document).cost)  # nor one from before its cost was asked for
+            job = changed(job, cost=_rows.job_of(document).cost)  # nor one from before its cost was asked for
         changes = _rows.columns(job)
         if job.status is not Status.SUBMITTING:
             changes["owner"] = None
+        # What stays is left alone: a column that is named is written to every index it is in.
+        changes = {name: value for name, value in changes.items() if value != stands[name]}
         if job.status is Status.REFUSED:
             changes["key"] = None
-        _rows.update(db, job.id, changes)
+        if changes:
+            _rows.update(db, job.id, changes)
     _rows.keep_reply(db, job, reply)
-    return job if job.raw is not None else replace(job, raw=_rows.last_reply(db, job.id))
+    return job if job.raw is not None else changed(job, raw=_rows.last_reply(db, job.id))
 
 
 def _may_follow(status: Status, current: Status) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from ai302_core._frozen import changed
 from ai302_core.errors import LedgerError
 from ai302_core.jobs import Job, Status
 from ai302_core.requests import StoredRequest
@@ -23,8 +24,7 @@ def plain(text: str | None) -> str | None:
     return None if text is None else text.encode("utf-8", "backslashreplace").decode()
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))  # ASCII, so that any text survives
+_json = json.JSONEncoder(separators=(",", ":")).encode  # ASCII, so that any text survives
 
 
 def columns(job: Job) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def job_of(document: str, raw: Any = None) -> Job:
             f"A row of the ledger describes no job: {problem}.",
             hint="Restore the ledger from a backup; the row was changed by another program.",
         ) from None
-    return job if raw is None else replace(job, raw=raw)
+    return job if raw is None else changed(job, raw=raw)
 
 
 def words(request: Mapping[str, Any]) -> str:
