@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 import time
 from collections.abc import Callable
@@ -31,7 +32,7 @@ def new_id() -> str:
 
 def spread(seconds: float, fraction: float) -> float:
     """The seconds, give or take the fraction."""
-    return max(0.0, seconds * (1 + fraction * (2 * secrets.randbelow(10_001) / 10_000 - 1))) if fraction else seconds
+    return max(0.0, seconds * (1 + fraction * (2 * random.random() - 1))) if fraction else seconds  # noqa: S311
 
 
 def sleep(seconds: float) -> None:

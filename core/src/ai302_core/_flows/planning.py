@@ -114,22 +114,31 @@ def _operation_for(account: Account, request: Request) -> tuple[Operation, Reque
         request = Request.from_json(request.to_json())
     cls = type(request)
     every = account.family.operations
-    exact = [entry for entry in every if entry.request is cls]
-    wider = [entry for entry in every if issubclass(entry.request, cls)]
-    foreign = [entry for entry in every if not issubclass(cls, entry.request) and _shared(entry.request, cls)]
-    inherited = [entry for entry in every if issubclass(cls, entry.request)]
-    for candidates in (exact, wider, inherited, foreign):
-        fitting = [entry for entry in candidates if _models_fit(entry, request.model or account.defaults.get("model"))]
-        if fitting:
-            return fitting[0], _as(request, fitting[0].request, account)
+    model = request.model or account.defaults.get("model")
+    for serves in (_exactly, _more, _inherited, _foreign):
+        for entry in every:
+            if serves(entry.request, cls) and _models_fit(entry, model):
+                return entry, _as(request, entry.request, account)
     kinds = sorted({entry.request.kind or entry.name for entry in every if entry.request.kind})
     raise ParameterError(
         f"{account.family.name} does not serve {cls.__name__}; it makes: {', '.join(kinds)}. Nothing was sent."
     )
 
 
-def _shared(one: type[Request], other: type[Request]) -> bool:
-    return bool(one.kind) and one.kind == other.kind and not issubclass(other, ActionRequest)
+def _exactly(own: type[Request], asked: type[Request]) -> bool:
+    return own is asked
+
+
+def _more(own: type[Request], asked: type[Request]) -> bool:
+    return issubclass(own, asked)
+
+
+def _inherited(own: type[Request], asked: type[Request]) -> bool:
+    return issubclass(asked, own)
+
+
+def _foreign(own: type[Request], asked: type[Request]) -> bool:
+    return bool(own.kind) and own.kind == asked.kind and not issubclass(asked, ActionRequest)
 
 
 def _models_fit(operation: Operation, model: str | None) -> bool:

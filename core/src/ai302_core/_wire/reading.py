@@ -171,6 +171,8 @@ def request_id(reply: Reply) -> str | None:
 def cost_request_ids(document: Any, dashboard: Dashboard | None) -> tuple[str, ...]:
     """The requests a task was billed under: a text with commas, a list, or null (wire/302ai.md 8, 2026-11-21)."""
     for path in dashboard.request_ids if dashboard is not None else ():
+        if not _paths.values(document, path):
+            continue
         listed = [_paths.scalar(value) for value in _paths.values(document, f"{path}[]")]
         texts = listed or [_paths.scalar(value) for value in _paths.values(document, path)]
         found = [part.strip() for text in texts if text for part in text.split(",") if part.strip()]

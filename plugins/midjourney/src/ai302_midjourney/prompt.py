@@ -6,7 +6,8 @@ Flags are part of the prompt's text (wire/midjourney.md 2.3, 2026-11-21); their 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ai302_core.errors import ParameterError
@@ -92,15 +93,19 @@ class _Found(NamedTuple):
     end: int
 
 
-def _found(text: str) -> Iterator[_Found]:
+@lru_cache(maxsize=64)
+def _found(text: str) -> tuple[_Found, ...]:
+    """The flags in a text, asked of one prompt half a dozen times."""
     marks = [
         match
         for match in _MARK.finditer(text)
         if match[1] == "--" or match[2].lower() in _BY_NAME or match[2].lower() in _SPEEDS
     ]
     ends = [*(mark.start() for mark in marks[1:]), len(text)]
-    for match, end in zip(marks, ends, strict=False):
-        yield _Found(match[2].lower(), text[match.end() : end].strip(), match.start(), end)
+    return tuple(
+        _Found(match[2].lower(), text[match.end() : end].strip(), match.start(), end)
+        for match, end in zip(marks, ends, strict=False)
+    )
 
 
 def said(text: str) -> dict[str, Any]:
@@ -152,7 +157,7 @@ def with_flags(text: str, fields: Mapping[str, Any]) -> str:
 
 def without(text: str, fields: Mapping[str, Any]) -> str:
     """A text of the service without the flags of the fields that are set. Never for the user's own text."""
-    for flag in reversed(list(_found(text))):
+    for flag in reversed(_found(text)):
         known = _BY_NAME.get(flag.name)
         if known and fields.get(known.field) is not None:
             text = f"{text[: flag.start].rstrip()} {text[flag.end :]}".strip()

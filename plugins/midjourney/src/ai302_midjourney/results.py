@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -72,7 +71,9 @@ def _pictures(assets: Sequence[Asset], document: Any) -> list[Asset]:
     if grids and [tile.url for tile in tiles] in ([], [grids[0].url]):
         # Upper left, upper right, lower left, lower right: the order of U1 to U4 (wire/midjourney.md 4.7).
         grid = replace(grids[0], role="tile", width=None, height=None)
-        tiles = [replace(grid, cut=(column, row, 2, 2)) for row in (0, 1) for column in (0, 1)]
+        tiles = [
+            replace(grid, index=2 * row + column + 1, cut=(column, row, 2, 2)) for row in (0, 1) for column in (0, 1)
+        ]
     return [*tiles, *grids]
 
 
@@ -86,9 +87,9 @@ def _is_single(document: Any) -> bool:
 
 
 def _counted(assets: Iterable[Asset]) -> list[Asset]:
-    counts: Counter[tuple[str, str]] = Counter()
+    counts: dict[tuple[str, str], int] = {}
     numbered = []
     for asset in assets:
-        counts[asset.kind, asset.role] += 1
-        numbered.append(replace(asset, index=counts[asset.kind, asset.role]))
+        index = counts[asset.kind, asset.role] = counts.get((asset.kind, asset.role), 0) + 1
+        numbered.append(asset if asset.index == index else replace(asset, index=index))
     return numbered
