@@ -106,12 +106,13 @@ def _told(session: Session, tally: Tally, follow: Follow, tell: Callable[[Outcom
 
 async def _within(outcomes: AsyncIterator[Outcome], seconds: float | None) -> AsyncIterator[Outcome]:
     """The outcomes of so many seconds."""
-    loop = asyncio.get_running_loop()
-    end = None if seconds is None else loop.time() + seconds
+    end = None if seconds is None else asyncio.get_running_loop().time() + seconds
     async with aclosing(outcomes):  # type: ignore[type-var]
         while True:
             try:
-                outcome = await asyncio.wait_for(anext(outcomes), None if end is None else end - loop.time())
+                # Not `wait_for`, which forgets a cancellation that meets an outcome (Python 3.11).
+                async with asyncio.timeout_at(end):
+                    outcome = await anext(outcomes)
             except (StopAsyncIteration, TimeoutError):
                 return
             yield outcome
