@@ -107,6 +107,7 @@ def test_a_default_of_the_configuration_chooses_too() -> None:
 )
 def test_an_unknown_model_is_sent_with_a_warning(model: str, path: str) -> None:
     url, _, warnings = sent(VideoRequest("a boat", model=model, duration=30, aspect_ratio="21:9"))
+    assert ("Did you mean 'veo3-pro'?" in warnings[0].message) == (model == "VEO3-PRO")
     assert (url, [notice.field for notice in warnings]) == (path, ["model"])
 
 

@@ -85,10 +85,11 @@ def _guessing(account: Account, model: str | None, notice: Notice) -> Notice:
     """What is said of a model nobody knows, with the nearest one of the catalogue."""
     if notice.field != "model" or not model:
         return notice
-    near = get_close_matches(model, [entry.name for entry in account.family.models], 1, 0.8)
-    if not near or near[0] in (model, model.partition("/")[2]):
+    names = {entry.name.casefold(): entry.name for entry in account.family.models}
+    near = next((names[found] for found in get_close_matches(model.casefold(), names, 1, 0.8)), None)
+    if near is None or near in (model, model.partition("/")[2]):
         return notice
-    return replace(notice, message=f"{notice.message} Did you mean {near[0]!r}?")
+    return replace(notice, message=f"{notice.message} Did you mean {near!r}?")
 
 
 def guarded(account: Account, what: str, function: Any, *arguments: Any, paid: Job | None = None) -> Any:

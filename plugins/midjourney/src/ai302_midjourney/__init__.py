@@ -187,7 +187,8 @@ _FAMILY = Family(
         Question("tasks", get("/{speed}/task/list"), at="[]"),
     ),
     models=tuple(
-        Model(name=name, task="image", source="302.AI's own JavaScript client (wire/midjourney.md 2.3, 2026-11-21)")
+        # (wire/midjourney.md 2.3, 2026-11-21)
+        Model(name=name, task="image", source="302.AI's own JavaScript client; read 2026-11-21")
         for name in ("v7", "v6.1", "v6", "niji-6")
     ),
 )

@@ -172,7 +172,7 @@ CATALOGUE = tuple(
         durations=tuple(float(second) for second in known.seconds),
         needs_image=known.frame == "must" or "references" in known.more,
         default=name == "google-veo3.1-t2v",
-        source=f"{known.source} (wire/302ai.md 2, 2026-11-21)",
+        source=f"{known.source}; read 2026-11-21",
     )
     for name, known in MODELS.items()
 )
