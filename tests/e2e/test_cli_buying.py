@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,51 @@ def test_ctrl_c_while_waiting_leaves_a_job_that_lives_on(
     slow.advance(600)
     assert len(gen302("wait", "last").stdout.splitlines()) == len(pictures("shots")) == 4
     assert slow.paid == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_ctrl_c_says_where_the_job_stands_and_what_works(
+    slow: RunningSandbox, gen302: Gen302, until: Until
+) -> None:
+    gen302("submit", "a lantern", "-o", "shots")
+    slow.fault("cancel", "late", seconds=20.0)
+    with started("cancel", "last") as child:
+        until(lambda: any(seen.route.startswith("cancel") for seen in slow.requests))
+        child.send_signal(signal.SIGINT)
+        _, people = child.communicate(timeout=30)
+    assert "may have been asked to stop already" in people
+    job = people.split("Next: gen302 cancel ")[1].split()[0]
+    gen302("cancel", job)
+
+    gen302("submit", "a lantern", "-o", "shots")
+    slow.advance(600)
+    slow.fault("download", "slow", times=None, seconds=20.0)
+    with started("save", "last") as child:
+        until(lambda: any(seen.route.startswith("download") for seen in slow.requests))
+        child.send_signal(signal.SIGINT)
+        _, people = child.communicate(timeout=30)
+    assert (child.returncode, "is succeeded" in people) == (130, True)
+    assert "The job is paid and its files can be saved. This is the sandbox: no money was spent." in people
+    assert "Next: gen302 save " in people
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_ctrl_c_in_the_demo_leaves_nothing_to_follow(gen302: Gen302) -> None:
+    with started("demo") as child:
+        assert child.stderr is not None
+        guard = threading.Timer(30, child.kill)
+        guard.start()
+        seen = ""
+        while "queued" not in seen:
+            seen = child.stderr.readline()
+            assert seen, "the demo ended by itself, or showed no job within 30 s"
+        guard.cancel()
+        child.send_signal(signal.SIGINT)
+        _, people = child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert "It was all the sandbox, which has ended: no money was spent." in people
+    assert "wait" not in people
+    assert "demo" in people.split("Next:")[1]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")

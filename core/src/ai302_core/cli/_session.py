@@ -39,6 +39,7 @@ class Session:
     paying   a paid call may be on the wire: what is interrupted now may have been paid
     stopped  somebody asked politely to stop meanwhile
     goes_on  the command that takes up many jobs where this one was stopped, or ""
+    ends_with_us  the jobs are in a sandbox of this process's own
     """
 
     options: Namespace
@@ -50,6 +51,7 @@ class Session:
         self.paying = False
         self.stopped = False
         self.goes_on = ""
+        self.ends_with_us = False
 
     @cached_property
     def connection(self) -> Connection:
@@ -209,9 +211,13 @@ def _interrupted(session: Session, interrupt: KeyboardInterrupt) -> int:
     held = hasattr(interrupt, "outcome")  # by the engine, until the receipt of a paid call was written
     job = job_of(interrupt) or session.job
     billed: Billed = "no"
-    if job is not None:
+    if session.ends_with_us and (job is None or job.sandbox):
+        text, hint = "Stopped. It was all the sandbox, which has ended: no money was spent.", session.goes_on
+    elif job is not None:
         text = f"Stopped. {job.id} is {job.status}."
         billed, hint = job.billed, _then(job)
+        if session.verb == "cancel" and not job.status.settled:
+            text, hint = f"{text} It may have been asked to stop already.", f"gen302 cancel {job.id}"
     elif session.paying and not held:
         text, billed, hint = "Stopped before the answer of a paid call came.", "unknown", "gen302 jobs"
     else:

@@ -60,7 +60,13 @@ def exit_code(error: Ai302Error) -> int:
 
 
 def money(error: Ai302Error, job: Job | None) -> str:
-    """What an error about a job means for the money, as a sentence."""
+    """What an error about a job means for the money, as a sentence or two."""
+    said = _money(error, job)
+    practice = job is not None and job.sandbox and error.billed != "no"
+    return f"{said} This is the sandbox: no money was spent." if practice else said
+
+
+def _money(error: Ai302Error, job: Job | None) -> str:
     if isinstance(error, DownloadError):
         return "The job is paid and fine; saving again is free."
     over = job is not None and job.status.settled

@@ -70,10 +70,11 @@ def _save(session: Session) -> int:
         out = _options.destination(session.options)
         if job.status is Status.SUCCEEDED:
             return make.told(session, make.saved(session, Result(job=job, assets=job.assets), out))
-        job = session.provider.poll(job)
+        job = session.job = session.provider.poll(job)
         if not job.status.settled and job.status is not Status.UNCONFIRMED:
             return session.tell(job, error=_unfinished(job), code=_verdict.RUNNING)
         result = session.provider.wait(job, timeout=0)
+        session.job = result.job
         return make.told(session, make.saved(session, result, out))
 
     return make.each(session, session.options.jobs, save)

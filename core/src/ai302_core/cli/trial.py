@@ -92,7 +92,10 @@ def _sandbox(session: Session, command: Sequence[str] | None) -> int:
                 _explained(session.output, sandbox)
                 sandbox.run_forever()
             return 0
-        return _accompanied(command, {**os.environ, "GEN302_SANDBOX": sandbox.url})
+        code = _accompanied(command, {**os.environ, "GEN302_SANDBOX": sandbox.url})
+    if code:
+        session.output.say("The sandbox has ended, and with it whatever is still open there. No money was spent.")
+    return code
 
 
 def _explained(output: Output, sandbox: RunningSandbox) -> None:
@@ -154,6 +157,7 @@ def _demo(session: Session) -> int:
     options = session.options
     folder = Path(options.out)
     options.provider, options.config, options.timeout = FAMILY, {}, 120.0
+    session.ends_with_us, session.goes_on = True, f"{ourselves()} demo"
     with _served() as sandbox, _environment("GEN302_SANDBOX", sandbox.url):
         installed = {entry.name for entry in registry.installed()}
         if FAMILY not in installed:
