@@ -163,9 +163,7 @@ def test_ctrl_c_while_waiting_leaves_a_job_that_lives_on(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_ctrl_c_says_where_the_job_stands_and_what_works(
-    slow: RunningSandbox, gen302: Gen302, until: Until
-) -> None:
+def test_ctrl_c_says_where_the_job_stands_and_what_works(slow: RunningSandbox, gen302: Gen302, until: Until) -> None:
     gen302("submit", "a lantern", "-o", "shots")
     slow.fault("cancel", "late", seconds=20.0)
     with started("cancel", "last") as child:
