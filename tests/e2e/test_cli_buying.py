@@ -414,6 +414,10 @@ def test_nothing_is_called_sent_before_it_goes_out(sandbox: RunningSandbox, gen3
     assert gen302("submit", "a lantern", "--key", "k").stderr.count("sending") == 1
     assert "sending" not in gen302("submit", "a lantern", "--key", "k").stderr, "the key names a job: nothing is sent"
     assert sandbox.paid == 1
+    sandbox.fault("submit", "429", retry_after=0)
+    said = gen302("submit", "a lantern").stderr
+    assert said.index("sending;") < said.index("not accepted, nothing was paid; sending again")
+    assert sandbox.paid == 2
 
 
 def test_success_without_a_file_is_told_and_can_be_given_up(sandbox: RunningSandbox, gen302: Gen302) -> None:

@@ -325,3 +325,9 @@ def test_a_port_that_cannot_be_had_is_said_at_once(told: Told) -> None:
         assert "already in use" in told("sandbox", "--port", port, "--", "true", expect=2)[1]
     for number in ("99999", "-5"):
         assert "ports are 0 to 65535" in told("sandbox", "--port", number, "--", "true", expect=2)[1]
+
+
+def test_what_doctor_says_next_works_with_several_families(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve(speed=400, seed=1) as sandbox:
+        monkeypatch.setenv("GEN302_SANDBOX", sandbox.url)
+        assert 'All well. Next: gen302 run "a paper lantern" -p midjourney -o pictures' in told("doctor")[1]

@@ -150,7 +150,8 @@ class Settings:
         return ConfigError(
             f"{where + ': ' if where else ''}There is no provider {name!r}{meant(name, known)}; {offered}. "
             "Nothing was sent.",
-            hint=f'[providers.{name.replace("-", "_")}] in gen302.toml: family = "{families[0] if families else "…"}"',
+            hint=f"For a new one, [providers.{name.replace('-', '_')}] in gen302.toml: "
+            f'family = "{families[0] if families else "…"}"',
         )
 
 

@@ -20,6 +20,7 @@ from ai302_core._transport import carriers
 from ai302_core._wire import reading
 from ai302_core.errors import Ai302Error, ConfigError, PluginError, TransportError
 from ai302_core.jobs import Status
+from ai302_core.requests import ImageRequest
 
 from . import VERSION, _options, _verdict
 from ._options import Parser
@@ -78,11 +79,20 @@ def _doctor(session: Session) -> int:
         codes.append(code)
         _tell(session, finding, code)
     wrong = [code for code in codes if code]
-    session.output.say(
-        f"{len(wrong)} of {len(codes)} need you; each says what to do next." if wrong
-        else 'All well. Next: gen302 run "a paper lantern" -o pictures'
-    )  # fmt: skip
+    if wrong:
+        session.output.say(f"{len(wrong)} of {len(codes)} need you; each says what to do next.")
+    else:
+        session.output.say(f'All well. Next: gen302 run "a paper lantern"{_named(session)} -o pictures')
     return wrong[0] if wrong else 0
+
+
+def _named(session: Session) -> str:
+    """ " -p NAME" where a run that names nobody would be asked who."""
+    try:
+        session.connection.members(ImageRequest("a paper lantern"))
+    except Ai302Error:
+        return f" -p {(session.options.providers or _usual(session))[0]}"
+    return "" if session.options.provider is None else f" -p {session.options.provider}"
 
 
 def _tell(session: Session, finding: Finding, code: int) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ai302_core._flows import acting, outcomes, settling
+from ai302_core._steps import Call
 from ai302_core.errors import Ai302Error, ParameterError
 from ai302_core.jobs import Job, Preview, Result
 from ai302_core.ledger import named
@@ -20,6 +21,7 @@ from ._session import Session, execute
 
 SENDING = "sending; Ctrl-C is held until the answer is here"
 UPLOADING = "uploading a file"
+AGAIN = "not accepted, nothing was paid; sending again"
 
 
 def perform(verb: str, arguments: Sequence[str]) -> int:
@@ -170,7 +172,14 @@ def _act_all(session: Session, parent: Job, terms: dict[str, Any]) -> int:
 def buying(session: Session) -> Iterator[Watching]:
     """As `watching`, told as well when something is sent: nothing is while a request is being checked."""
     with watching(session) as watch:
-        session.connection.sending = lambda call: watch.stage(UPLOADING if call.purpose == "upload" else SENDING)
+        sent: list[Call] = []
+
+        def sending(call: Call) -> None:
+            again = any(call is earlier for earlier in sent)
+            sent.append(call)
+            watch.stage(UPLOADING if call.purpose == "upload" else AGAIN if again else SENDING)
+
+        session.connection.sending = sending
         yield watch
 
 
