@@ -202,13 +202,14 @@ def test_nothing_listens(gen302: Gen302, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "refuses connections" in gen302("doctor", expect=6).stdout
 
 
-def test_a_web_page_instead_of_json(sandbox: RunningSandbox, gen302: Gen302) -> None:
-    sandbox.fault("submit", "html")
+@pytest.mark.parametrize("kind", ["html", "error504html"])
+def test_a_web_page_instead_of_json(sandbox: RunningSandbox, gen302: Gen302, kind: str) -> None:
+    sandbox.fault("submit", kind)
     told = gen302("run", "a lantern", "--json", expect=7)
     error = json.loads(told.stdout)["error"]
     assert error["billed"] == "unknown"
     assert "web page" in error["message"]
-    assert "<" in error["message"], "its first bytes"
+    assert "It begins '<" in error["message"], "its first bytes"
     assert sandbox.paid == 0
 
 

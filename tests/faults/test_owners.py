@@ -103,7 +103,7 @@ def test_while_one_is_submitting_others_wait_for_its_receipt(
         assert sandbox.paid == 3
 
 
-@pytest.mark.parametrize("skew", [0.0, DAY], ids=["same time", "a day ahead"])
+@pytest.mark.parametrize("skew", [1200.0, DAY], ids=["twenty minutes later", "a day ahead"])
 def test_two_resumers_at_once_share_the_work(
     sandbox: RunningSandbox, common: dict[str, Any], tmp_path: Path, skew: float
 ) -> None:
@@ -118,7 +118,7 @@ def test_two_resumers_at_once_share_the_work(
     assert [entry["error"] for entry in told] == [None, None]
     done = Counter(job_id for entry in told for job_id, files in entry["told"] if files == 4)
     assert set(done) == {job.id for job in jobs}
-    if skew == 0.0:
+    if skew < DAY:
         assert done.total() == 5, "each was finished by one of them"
         assert sum(seen.route == "download" for seen in sandbox.requests) == 5, "a grid each"
     names = [path.name for path in (tmp_path / "shots").iterdir()]

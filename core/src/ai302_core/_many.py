@@ -26,7 +26,7 @@ from .requests import Request
 IN_FLIGHT = 64
 """Looks and downloads one process has on the wire at once."""
 
-_LEASE = 300.0
+_LEASE = 3600.0  # seconds: longer than jobs take; the dead hold nothing, whatever they leased
 
 
 class Crowd:

@@ -83,7 +83,8 @@ def decide(account: Account, made: Plan, job: Job, answer: Reply | TransportErro
         )
         return _over(job, error, answer, now)
     if not 200 <= answer.status < 300:
-        return unclear(job, f"HTTP {answer.status}: {reading.likely_cause(answer)}", now, answer)
+        begins = f" It begins {reading.excerpt(answer)}." if answer.body.strip() else ""
+        return unclear(job, f"HTTP {answer.status}: {reading.likely_cause(answer)}{begins}", now, answer)
     return _accepted(account, made, job, answer, now)
 
 
