@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -59,6 +60,11 @@ def test_what_is_generated_keeps_the_contract(place: Path, gen302: Callable[...,
     assert told["tests"] > 30
     listed = [json.loads(line) for line in gen302("plugins", "--json", expect=0).stdout.splitlines()]
     assert {"sea_boat", "midjourney"} <= {entry["name"] for entry in listed}
+    shown = (place / "ai302-sea-boat/README.md").read_text("utf-8").splitlines()
+    (buying,) = (shlex.split(line) for line in shown if line.startswith("    gen302 sandbox"))
+    assert buying[:4] == ["gen302", "sandbox", "--", "gen302"]
+    gen302("sandbox", "--", sys.executable, "-m", "ai302_core", *buying[4:], expect=0)
+    assert len(list((place / "pictures").glob("*.png"))) == 1
 
 
 def test_the_check_says_what_to_mend(place: Path, gen302: Callable[..., Done]) -> None:

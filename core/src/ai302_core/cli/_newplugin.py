@@ -77,10 +77,13 @@ _README = """
 # <distribution>
 
 The family `<family>` for ai302-core: describe here what it makes, at which service, and where its wire format is
-documented.
+documented. In its folder, with the Python that has ai302-core:
 
+    pip install -e .
     gen302 plugins check <family>
-    gen302 run -p <family> "a paper boat" -o pictures
+    gen302 sandbox -- gen302 run -p <family> "a paper boat" -o pictures
+
+The last line costs nothing: the sandbox answers with the samples.
 """
 
 _MODULE = '''
