@@ -8,7 +8,7 @@ import sys
 
 from .measuring import HEADER, ROOT, Row, machine
 
-PROGRAMS = ("starting", "cycle", "durability", "crowd", "polling", "downloads", "lateness")
+PROGRAMS = ("starting", "cycle", "durability", "submits", "crowd", "polling", "downloads", "lateness")
 
 
 def main(names: list[str]) -> int:

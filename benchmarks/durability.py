@@ -1,9 +1,13 @@
-"""What the ledger adds to a submit, beside two bare durable commits; how long a million rows let one wait."""
+"""What the ledger adds to a submit, beside two bare commits; how long ten writers and a million rows let one wait."""
 
 from __future__ import annotations
 
 import itertools
+import json
+import os
 import sqlite3
+import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -14,11 +18,13 @@ from ai302_core import ImageRequest, Job, Status, _sqlite
 from ai302_core._flows import outcomes
 from ai302_core.ledger import Intent
 
-from .measuring import Row, cpu, in_turn, told
+from .measuring import ROOT, Row, cpu, in_turn, told
 
 PAIRS = 20
 ROUNDS = 25
 ROWS = 1_000_000
+WRITERS = 10
+SECONDS = 5.0
 
 
 def rows() -> list[Row]:
@@ -64,8 +70,48 @@ def rows() -> list[Row]:
             ratio=recorded / alone, goal="≤ 1.50×", met=recorded / alone <= 1.5),
         Row(what="the same: CPU", value=f"{recorded_cpu:.2f} ms", beside=f"{alone_cpu:.2f} ms",
             ratio=recorded_cpu / alone_cpu),
+        *_together(),
         *_large(),
     ]  # fmt: skip
+
+
+def _together() -> list[Row]:
+    """How long one of ten processes that write without pause waits at worst."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "benchmarks.durability", "--write", folder, f"{time.time() + 5}"]
+        writers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(WRITERS)]
+        found = [json.loads(writer.communicate(timeout=120)[0]) for writer in writers]
+    waits = sorted(wait for one in found for wait in one)
+    counts = [len(one) for one in found]
+    return [
+        Row(what=f"{WRITERS} processes writing without pause: longest wait", value=f"{1000 * waits[-1]:.0f} ms",
+            beside=f"99 %: {1000 * waits[int(len(waits) * 0.99)]:.0f} ms", goal="< 300 ms", met=waits[-1] < 0.3),
+        Row(what=f"the same: writes of the fewest, of {len(waits) / SECONDS:.0f} a second", value=f"{min(counts)}",
+            beside=f"of the most {max(counts)}", ratio=min(counts) / max(counts)),
+    ]  # fmt: skip
+
+
+def _written(folder: str, start: float) -> list[float]:
+    """What each write of one process took, from `start` (seconds since 1970) on: an intent, its receipt, and so on."""
+    ledger = _sqlite.open_ledger(f"sqlite:///{folder}/ledger.db", data_dir=Path(folder))
+    job = Job(id="", provider="hero", family="midjourney", operation="imagine", created_at=datetime.now(UTC),
+              status=Status.SUBMITTING, request=ImageRequest("a lantern"))  # fmt: skip
+    ledger.claim(Intent(job=replace(job, id=f"{os.getpid()}-first"), digest="x"))
+    time.sleep(max(0.0, start - time.time()))
+    waits: list[float] = []
+    end = time.perf_counter() + SECONDS
+    for number in itertools.count():
+        mine = replace(job, id=f"{os.getpid()}-{number}")
+        for work in (
+            lambda mine=mine: ledger.claim(Intent(job=mine, digest="x")),
+            lambda mine=mine: ledger.write(replace(mine, status=Status.QUEUED, remote_id="1")),
+        ):
+            before = time.perf_counter()
+            work()
+            waits.append(time.perf_counter() - before)
+        if time.perf_counter() > end:
+            return waits
+    return waits
 
 
 def _large() -> list[Row]:
@@ -110,4 +156,7 @@ def _large() -> list[Row]:
 
 
 if __name__ == "__main__":
-    told(rows())
+    if "--write" in sys.argv:
+        print(json.dumps(_written(sys.argv[2], float(sys.argv[3]))))
+    else:
+        told(rows())

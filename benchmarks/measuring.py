@@ -88,10 +88,15 @@ def server(*options: str) -> Iterator[str]:
         process.wait()
 
 
+def asked(address: str, what: str) -> Any:
+    """What the server tells of itself."""
+    with urllib.request.urlopen(f"{address}/{what}", timeout=10) as answer:
+        return json.load(answer)
+
+
 def stats(address: str) -> dict[str, Any]:
     """What the server saw."""
-    with urllib.request.urlopen(f"{address}/stats", timeout=10) as answer:
-        found: dict[str, Any] = json.load(answer)
+    found: dict[str, Any] = asked(address, "stats")
     return found
 
 

@@ -5,7 +5,8 @@
     python -m benchmarks.server --delay 0.05      every answer takes so long
     python -m benchmarks.server --size 1000000 --rate 125000000    a file, over a line of a gigabit
 
-Prints its address. `GET /stats` tells what it saw: sockets at once, submits, looks, how late each first saw the end.
+Prints its address. `GET /stats` tells what it saw: sockets at once, submits, looks, how late each first saw the end;
+`GET /times` when each submit came. A task it does not know begins at its first look.
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ class World:
         if path.startswith("/file"):
             head = b'HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nETag: "one"\r\nContent-Length: %d\r\n\r\n'
             return head % self.size
+        if path.startswith("/times"):
+            return _json(self.times)
         if path.startswith("/stats"):
             return _json(self.stats())
         return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
@@ -69,7 +72,7 @@ class World:
         if name in self.seen:
             self.widest = max(self.widest, now - self.seen[name])
         self.seen[name] = now
-        over = now - self.born.get(name, 0.0) - self.seconds
+        over = now - self.born.setdefault(name, now) - self.seconds
         done = self.looks[name] >= self.polls if self.polls else over >= 0
         if done and not self.polls:
             self.late.append(over)

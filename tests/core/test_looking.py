@@ -216,6 +216,30 @@ def test_many_jobs_ride_one_call(account: Any, hand: Any, reply: Any, ledger: An
     assert len(fed.calls) == 3
 
 
+def test_what_one_call_tells_of_many_is_one_write_and_nothing_new_is_none(
+    account: Any, hand: Any, reply: Any, ledger: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fed, jobs = many(account, hand, reply, "41", "42", "43")
+    written: list[list[str]] = []
+    plain = ledger.write_all
+
+    def write_all(news: list[tuple[Job, bytes]]) -> list[Job]:
+        written.append([job.id for job, _ in news])
+        stand: list[Job] = plain(news)
+        return stand
+
+    monkeypatch.setattr(ledger, "write", None)
+    monkeypatch.setattr(ledger, "write_all", write_all)
+    running = {"data": [{"data": {"id": entry, "status": "run"}} for entry in (41, 43)] + [DONE]}
+    fed.answers[:] = [reply(running), reply(running)]
+    jobs = [seen.job for seen in fed.run(looking.look_together(account, jobs))]
+    assert [job.status for job in jobs] == [Status.RUNNING, Status.SUCCEEDED, Status.RUNNING]
+    assert [ledger.job(job.id).status for job in jobs] == [job.status for job in jobs]
+    assert written == [[job.id for job in jobs]]
+    fed.run(looking.look_together(account, jobs))
+    assert len(written) == 1
+
+
 def test_a_job_a_batch_leaves_out_is_looked_at_alone(account: Any, hand: Any, reply: Any) -> None:
     fed = hand(reply(ACCEPTED), reply({"code": 0, "data": {"id": 43, "status": "wait"}}))
     jobs = [fed.run(submitting.submit(account, ImageRequest(text), Order())) for text in ("a", "b")]

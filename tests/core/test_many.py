@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from ai302_core import _clock
 from ai302_core._bells import Bells
 from ai302_core._flows.following import Agenda, Followed
 from ai302_core._many import Crowd
 from ai302_core._policies import schedule
 from ai302_core.jobs import Job, Status
+from ai302_core.requests import ImageRequest
 
 
 class Waiting:
@@ -44,6 +46,58 @@ def test_a_wake_and_a_close_in_one_moment_end_the_following(turns: int) -> None:
         return bool(ended)
 
     assert asyncio.run(closed())
+
+
+def test_jobs_of_one_kind_ask_the_ledger_once_a_minute(
+    account: Any, hand: Any, ledger: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fed, agenda, asked = hand(), Agenda(), 0
+
+    def durations(*_: Any) -> list[float]:
+        nonlocal asked
+        asked += 1
+        return []
+
+    monkeypatch.setattr(ledger, "durations", durations)
+    jobs = [
+        Job(id=f"{n}", provider=account.name, family="acme", operation=account.family.operations[0].name,
+            request=ImageRequest("a cat", model="m2" if n == 9 else None), status=Status.QUEUED, created_at=fed.now)
+        for n in range(10)
+    ]  # fmt: skip
+    plans = [fed.run(agenda.schedule(account, job)) for job in jobs]
+    assert (asked, plans[0] is plans[8]) == (2, True)
+    fed.now += timedelta(seconds=61)
+    fed.run(agenda.schedule(account, jobs[0]))
+    assert asked == 3
+
+
+def test_what_comes_in_one_moment_is_done_in_slices_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_clock, "SLICE", -1.0)  # over at once
+    done: list[tuple[int, int]] = []
+
+    async def main() -> None:
+        loop, turns = asyncio.get_running_loop(), 0
+
+        def count() -> None:
+            nonlocal turns
+            turns += 1
+            loop.call_soon(count)
+
+        async def work(number: int) -> None:
+            await _clock.turn()
+            done.append((turns, number))
+
+        count()
+        tasks = [asyncio.create_task(work(number)) for number in range(20)]
+        await asyncio.sleep(0)
+        tasks[7].cancel()
+        await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 30)
+
+    asyncio.run(main())
+    assert [number for _, number in done] == [number for number in range(20) if number != 7]
+    assert len({turn for turn, _ in done}) == len(done), "no two in one turn of the loop"
+    asyncio.run(main())  # another loop has slices of its own
+    assert len(done) == 38
 
 
 def test_who_is_called_is_due_at_once_but_in_trouble() -> None:

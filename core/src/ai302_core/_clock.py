@@ -5,13 +5,22 @@ from __future__ import annotations
 import random
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Future
 
 ELAPSED: Callable[[], float] = (
     (lambda: time.clock_gettime(time.CLOCK_BOOTTIME)) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
 )
 _STARTED = datetime.now(UTC), ELAPSED()
+SLICE = 0.01
+"""Seconds of one slice."""
+_slices: WeakKeyDictionary[AbstractEventLoop, _Slices] = WeakKeyDictionary()
 _LETTERS = "abcdefghjkmnpqrstvwxyz23456789"
 
 
@@ -38,3 +47,40 @@ def spread(seconds: float, fraction: float) -> float:
 def sleep(seconds: float) -> None:
     """Wait."""
     time.sleep(seconds)
+
+
+class _Slices:
+    """What one loop does in slices: whoever comes when the slice is over waits in line for one of the next."""
+
+    def __init__(self) -> None:
+        self.begun: float | None = None
+        self.line: deque[Future[None]] = deque()
+
+    def begin(self, loop: AbstractEventLoop) -> None:
+        self.begun = loop.time()
+        loop.call_soon(self._go_on, loop)
+
+    def _go_on(self, loop: AbstractEventLoop) -> None:
+        self.begun = None
+        while self.line and self.begun is None:
+            first = self.line.popleft()
+            if not first.done():
+                first.set_result(None)
+                self.begin(loop)
+
+
+async def turn() -> None:
+    """Go on while this slice of the running loop lasts, else in one of the next, in the order of coming.
+
+    For work of which much comes in one moment: the loop turns in between.
+    """
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    slices = _slices.get(loop) or _slices.setdefault(loop, _Slices())
+    if slices.begun is None:
+        slices.begin(loop)
+    elif slices.line or loop.time() - slices.begun > SLICE:
+        place = loop.create_future()
+        slices.line.append(place)
+        await place

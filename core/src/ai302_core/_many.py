@@ -12,7 +12,6 @@ from pathlib import Path
 from . import _clock
 from ._accounts import Account
 from ._connection import Connection
-from ._files import placing
 from ._flows import acting, looking, routing, settling
 from ._flows import outcomes as _outcomes
 from ._flows.following import Agenda, Batch, Followed
@@ -25,8 +24,6 @@ from .requests import Request
 
 IN_FLIGHT = 64
 """Looks and downloads one process has on the wire at once."""
-
-_LEASE = 3600.0  # seconds: longer than jobs take; the dead hold nothing, whatever they leased
 
 
 class Crowd:
@@ -47,6 +44,7 @@ class Crowd:
         self._sidecar = sidecar
         self._on_update = on_update
         self._agenda = Agenda()
+        self._looks = 0
         self._followed: dict[str, tuple[Followed, Outcome]] = {}
         self._done: asyncio.Queue[Outcome] = asyncio.Queue()
         self._woken = asyncio.Event()
@@ -86,9 +84,7 @@ class Crowd:
 
     def start(self, work: Awaitable[None]) -> None:
         """Run work beside the others."""
-        self._keep(asyncio.create_task(_awaited(work)))
-
-    def _keep(self, task: asyncio.Task[None]) -> None:
+        task = asyncio.create_task(_awaited(work))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -111,7 +107,7 @@ class Crowd:
             if not job.status.followed:
                 job = await driver.run(settling.settle(account, job, timeout=None, on_update=None))
                 return await self._settled(account, job, outcome)
-            plan = await driver.run(looking.schedule_of(account, job, watched=False))
+            plan = await driver.run(self._agenda.schedule(account, job))
             now = _clock.now()
             operation = looking.operation_of(account, job)
             entry = Followed(account, operation, job, plan, looking.patience(account, job), now)
@@ -127,9 +123,10 @@ class Crowd:
         with self._connection.bells.heard(partial(self._hear, asyncio.get_running_loop())):
             while True:
                 now = _clock.now()
-                free = IN_FLIGHT - sum(1 for task in self._tasks if task.get_name() == "look")
+                free = IN_FLIGHT - self._looks
                 for batch in self._agenda.due(now, free):
-                    self._keep(asyncio.create_task(self._look(batch), name="look"))
+                    self._looks += 1
+                    self.start(self._look(batch))
                 self._woken.clear()
                 await self._rest(self._agenda.wait(now) if free > 0 else None)
 
@@ -155,15 +152,17 @@ class Crowd:
 
     async def _look(self, batch: Batch) -> None:
         account = batch[0].account
-        driver = self._connection.async_driver(account)
-        jobs = [entry.job for entry in batch]
+        await _clock.turn()
         try:
-            looks = await driver.run(looking.look_together(account, jobs))
+            driver = self._connection.async_driver(account)
+            looks = await driver.run(looking.look_together(account, [entry.job for entry in batch]))
+            await _clock.turn()
             finished = self._agenda.take(batch, looks, _clock.now())
         except Ai302Error as problem:
             finished = batch
             for entry in batch:
                 entry.error = problem
+        self._looks -= 1
         self._woken.set()
         for entry in batch:
             self._tell(entry.job)
@@ -190,6 +189,7 @@ class Crowd:
 
     async def _finish(self, account: Account, job: Job, outcome: Outcome) -> None:
         outcome = replace(outcome, job=job)
+        await _clock.turn()  # many settle in one look
         try:
             result = _outcomes.result(account, job)
         except Ai302Error as problem:
@@ -282,17 +282,21 @@ async def follow(connection: Connection, jobs: Iterable[Job], crowd: Crowd) -> A
     """Outcomes of jobs that were bought already."""
 
     async def one(job: Job) -> None:
-        outcome = Outcome(key=job.key, request=job.request, job=job)
+        outcome = Outcome(key=job.key, request=job.request)  # no first snapshot of ten thousand is kept
         try:
             account = connection.owning(job)
         except Ai302Error as problem:
-            return crowd.failed(outcome, problem)
+            return crowd.failed(replace(outcome, job=job), problem)
         return await crowd.take_on(account, job, outcome)
 
     async def feed() -> None:
         for job in jobs:
             crowd.expected += 1
-            crowd.start(one(job))
+            await _clock.turn()  # ten thousand in one go would hold the loop for seconds
+            if job.status.followed:
+                await one(job)
+            else:
+                crowd.start(one(job))
 
     async for outcome in crowd.outcomes(feed):
         yield outcome
@@ -300,20 +304,11 @@ async def follow(connection: Connection, jobs: Iterable[Job], crowd: Crowd) -> A
 
 async def resume(connection: Connection, to: str | None, on_update: OnUpdate | None = None) -> AsyncIterator[Outcome]:
     """Outcomes of every open job of the ledger, and of settled ones whose files are missing."""
-    mine = await asyncio.to_thread(_open, connection)
+    mine = await asyncio.to_thread(settling.unfinished, connection.ledger)
+    ids, jobs = [job.id for job in mine], iter(mine)
+    del mine  # an iterator lets go of its list at the end
     try:
-        async for outcome in follow(connection, mine, Crowd(connection, to, on_update=on_update)):
+        async for outcome in follow(connection, jobs, Crowd(connection, to, on_update=on_update)):
             yield outcome
     finally:
-        await asyncio.to_thread(connection.ledger.release, [job.id for job in mine])
-
-
-def _open(connection: Connection) -> list[Job]:
-    """Jobs nobody else follows: open ones, and succeeded ones whose destination lacks a file."""
-    ledger = connection.ledger
-    still = (Status.SUBMITTING, Status.QUEUED, Status.RUNNING, Status.INPUT_REQUIRED, Status.UNCONFIRMED)
-    jobs = ledger.jobs(status=still)
-    # A process that died at the end of a save may have left a temporary file: then saving, which is free, goes on.
-    unsaved = ledger.unsaved(lambda job, files: _outcomes.complete(job, files) and not placing.unswept(job, files))
-    mine = set(ledger.lease([job.id for job in jobs + unsaved], _LEASE))
-    return [job for job in reversed(jobs + unsaved) if job.id in mine and job.status is not Status.SUBMITTING]
+        await asyncio.to_thread(connection.ledger.release, ids)

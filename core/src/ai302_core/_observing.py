@@ -100,15 +100,22 @@ class _Told:
     def write(self, job: Job, reply: bytes = b"") -> Job:
         """Record a snapshot, then tell of it."""
         before = self._last.get(job.id) or self._known(job.id)
-        stands = self._ledger.write(job, reply)
+        return self._told(before, self._ledger.write(job, reply))
+
+    def write_all(self, snapshots: Sequence[tuple[Job, bytes]]) -> list[Job]:
+        """Record snapshots, then tell of each."""
+        known = [self._last.get(job.id) or self._known(job.id) for job, _ in snapshots]
+        return list(map(self._told, known, self._ledger.write_all(snapshots)))
+
+    def _told(self, before: Job | None, stands: Job) -> Job:
         for event in _events(before, stands):
             self._observers.tell(event)
         if not stands.status.settled:
-            self._last[job.id] = stands
+            self._last[stands.id] = stands
             return stands
-        self._last.pop(job.id, None)
+        self._last.pop(stands.id, None)
         if not self._ledger.durable:
-            self._over[job.id] = stands
+            self._over[stands.id] = stands
             while len(self._over) > REMEMBERED:
                 self._over.pop(next(iter(self._over)), None)
         return stands

@@ -114,6 +114,9 @@ class Ledger(Protocol):
     def write(self, job: Job, reply: bytes = b"") -> Job:
         """Record a snapshot. Never steps back from a settled status; returns what stands in the ledger now."""
 
+    def write_all(self, snapshots: Sequence[tuple[Job, bytes]]) -> list[Job]:
+        """As `write`, of several snapshots with their replies at once: all are recorded, or none."""
+
     def job(self, job_id: str) -> Job | None:
         """The job, its dead owner accounted for (SUBMITTING becomes UNCONFIRMED), or None."""
 

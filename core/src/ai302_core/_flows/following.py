@@ -9,12 +9,16 @@ from datetime import datetime, timedelta
 
 from ai302_core._accounts import Account
 from ai302_core._policies import Schedule
+from ai302_core._steps import Flow, Now
 from ai302_core.errors import Ai302Error
 from ai302_core.family import Operation
 from ai302_core.jobs import Job
 
 from . import outcomes
-from .looking import Look, Watch
+from .looking import Look, Watch, schedule_of
+
+_SHARED = 60.0
+"""Seconds for which a schedule serves: what the ledger learns in a minute changes little."""
 
 
 @dataclass
@@ -51,9 +55,19 @@ class Agenda:
     def __init__(self) -> None:
         self._heap: list[tuple[datetime, int, Followed]] = []
         self._count = 0
+        self._schedules: dict[tuple[str, str, str | None], tuple[datetime, Schedule]] = {}
 
     def __len__(self) -> int:
         return len(self._heap)
+
+    def schedule(self, account: Account, job: Job) -> Flow[Schedule]:
+        """When to look at a job; those of one kind share what the ledger said a moment ago."""
+        now = yield from Now()
+        kind = (account.name, job.operation, job.model)
+        known = self._schedules.get(kind)
+        if known is None or (now - known[0]).total_seconds() > _SHARED:
+            known = self._schedules[kind] = now, (yield from schedule_of(account, job, watched=False))
+        return known[1]
 
     def add(self, entry: Followed, now: datetime) -> None:
         """Plan the next look at a job."""

@@ -72,16 +72,23 @@ def look_together(account: Account, jobs: Sequence[Job]) -> Flow[list[Look]]:
     listed = () if reply is None else _paths.values(reply.document, many.at)
     documents = {_paths.first_scalar(document, (many.id,)): document for document in listed}
     seen: list[Look] = []
-    for job in jobs:
+    news: dict[int, tuple[Job, bytes]] = {}
+    for number, job in enumerate(jobs):
         document = documents.get(job.remote_id)
         try:
             own = operation_of(account, job)
             if reply is None or now is None or document is None:
                 seen.append((yield from _look_at(account, own, job)))
             else:
-                seen.append((yield from _taken_in(account, own, job, document, reply, now)))
+                told, body = yield from _drawn(account, own, job, document, reply, now)
+                news |= {} if body is None else {number: (told.job, body)}
+                seen.append(told)
         except (ParameterError, PluginError) as problem:
             seen.append(Look(job=job, trouble=Trouble(error=problem, fatal=True)))
+    if news:  # one commit for all of them
+        stand = yield from Record(lambda ledger: ledger.write_all(list(news.values())))
+        for number, stands in zip(news, stand, strict=True):
+            seen[number] = _standing(seen[number].job, stands)
     return seen
 
 
@@ -124,6 +131,20 @@ def _look_at(account: Account, operation: Operation, job: Job, call: Call | None
 def _taken_in(
     account: Account, operation: Operation, job: Job, document: object, reply: Reply, now: datetime
 ) -> Flow[Look]:
+    seen, body = yield from _drawn(account, operation, job, document, reply, now)
+    if body is None:
+        return seen
+    return _standing(seen.job, (yield from Record(lambda ledger: ledger.write(seen.job, body))))
+
+
+def _standing(seen: Job, stands: Job) -> Look:
+    return Look(job=changed(stands, raw=seen.raw) if stands.raw is None else stands)
+
+
+def _drawn(
+    account: Account, operation: Operation, job: Job, document: object, reply: Reply, now: datetime
+) -> Flow[tuple[Look, bytes | None]]:
+    """What a document says of a job, and the body to record with it; None where there is nothing to record."""
     body = reply.body if document is reply.document else b""
     carried = _inline.taken_out(document)
     document = carried.document
@@ -132,18 +153,17 @@ def _taken_in(
         try:
             seen = yield from errands.delivered(account, operation.finish, job, seen, document)
         except (TransportError, ReplyError) as problem:
-            return Look(job=job, trouble=Trouble(error=problem))
+            return Look(job=job, trouble=Trouble(error=problem)), None
     if seen.status is Status.SUCCEEDED and (dying := _links.expiry_notice(seen.assets, now)):
         seen = changed(seen, warnings=(*seen.warnings, dying))
     if seen == job and seen.raw == job.raw:
-        return Look(job=job)
+        return Look(job=job), None
     if carried.files:
         body = carried.body(reply)
         files, contents = carried.named(seen.id, seen.assets)
         done = changed(seen, assets=files)
         seen = yield from Record(lambda ledger: keeping.kept(ledger.results, done, contents))
-    stands = yield from Record(lambda ledger: ledger.write(seen, body))
-    return Look(job=changed(stands, raw=seen.raw) if stands.raw is None else stands)
+    return Look(job=seen), body
 
 
 def read(

@@ -10,14 +10,18 @@ from pathlib import Path
 
 from ai302_core import _policies
 from ai302_core._accounts import Account
+from ai302_core._files import placing
 from ai302_core._steps import Call, Flow, NewId, Now, Record, Reply, Send, Sleep
 from ai302_core._wire import calls, reading
 from ai302_core.errors import Ai302Error, ApiError, ParameterError, TransportError
 from ai302_core.family import Operation
 from ai302_core.jobs import Job, Notice, Status
+from ai302_core.ledger import Ledger
 
 from . import looking, outcomes, planning
 from .looking import OnUpdate
+
+_LEASE = 3600.0  # seconds: longer than jobs take; the dead hold nothing, whatever they leased
 
 _CANCEL_PATIENCE = 30.0
 """Seconds in which a service in trouble is asked again to stop."""
@@ -187,3 +191,13 @@ def save(
 def destination(job: Job) -> Flow[str | None]:
     """Where the job's intent wants its files, or None."""
     return (yield from Record(lambda ledger: ledger.destination(job.id)))
+
+
+def unfinished(ledger: Ledger) -> list[Job]:
+    """Jobs nobody else follows, leased: open ones, and succeeded ones whose destination lacks a file."""
+    still = (Status.SUBMITTING, Status.QUEUED, Status.RUNNING, Status.INPUT_REQUIRED, Status.UNCONFIRMED)
+    jobs = ledger.jobs(status=still)
+    # A process that died at the end of a save may have left a temporary file: then saving, which is free, goes on.
+    unsaved = ledger.unsaved(lambda job, files: outcomes.complete(job, files) and not placing.unswept(job, files))
+    mine = set(ledger.lease([job.id for job in jobs + unsaved], _LEASE))
+    return [job for job in reversed(jobs + unsaved) if job.id in mine and job.status is not Status.SUBMITTING]

@@ -95,6 +95,11 @@ class SqliteLedger:
         billed: Billed = "no" if job.status is Status.REFUSED else "unknown"
         return self._write(lambda db: claims.record(db, job, reply), NOT_RECORDED, billed)
 
+    def write_all(self, snapshots: Sequence[tuple[Job, bytes]]) -> list[Job]:
+        return self._write(
+            lambda db: [claims.record(db, job, reply) for job, reply in snapshots], NOT_RECORDED, "unknown"
+        )
+
     def job(self, job_id: str) -> Job | None:
         self._account_for_the_dead()
         return next(iter(self._read(lambda db: _chosen(db, "id = ?", (_rows.plain(job_id),)))), None)

@@ -87,6 +87,9 @@ class NoLedger:
                 self._open[job.id] = job
         return job
 
+    def write_all(self, snapshots: Sequence[tuple[Job, bytes]]) -> list[Job]:
+        return [self.write(job, reply) for job, reply in snapshots]
+
     def job(self, job_id: str) -> Job | None:
         return self._open.get(job_id)
 

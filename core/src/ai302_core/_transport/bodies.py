@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from ai302_core._clock import ELAPSED
+from ai302_core._clock import ELAPSED, turn
 
 MAX_BODY = 64 * 2**20
 """Bytes an API answer may have, unpacked; files are streamed and have their own limit."""
@@ -120,6 +120,7 @@ async def whole_async(pieces: AsyncIterator[bytes], headers: Mapping[str, str], 
     body = _Body(headers, deadline)
     async for piece in pieces:
         body.take(piece)
+    await turn()  # answers come together
     return bytes(body.content)
 
 

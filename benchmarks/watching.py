@@ -1,0 +1,77 @@
+"""How long an event loop stood still, where, and who had the processor meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+BEAT = 0.01
+"""Seconds between two beats of the loop."""
+
+
+def memory() -> float:
+    """Megabytes this process holds, or 0 where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    except OSError:
+        return 0.0
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A time the loop did not turn: seconds on the wall, of CPU by its own thread, and by the whole process.
+
+    Where its own thread had less, it waited: for the interpreter's lock while the process worked, else for a processor.
+    """
+
+    wall: float
+    own: float
+    process: float
+    where: str
+
+
+class Watched:
+    """Every gap of the running loop, and the most memory. A thread looks where the loop is when it is late."""
+
+    def __init__(self) -> None:
+        self.gaps: list[Gap] = []
+        self.most = 0.0
+        self._beat = time.perf_counter()
+        self._where = ""
+        self._over = threading.Event()
+        self._loop = 0
+
+    async def run(self) -> None:
+        """Beat until canceled."""
+        self._loop = threading.get_ident()
+        threading.Thread(target=self._look, daemon=True).start()
+        try:
+            while True:
+                start, own, process = time.perf_counter(), time.thread_time(), time.process_time()
+                self._beat, self._where = start, ""
+                await asyncio.sleep(BEAT)
+                late = time.perf_counter() - start - BEAT
+                if late > 0.02:
+                    used = time.thread_time() - own
+                    self.gaps.append(Gap(late, min(late, used), time.process_time() - process, self._where))
+                self.most = max(self.most, memory())
+        finally:
+            self._over.set()
+
+    def _look(self) -> None:
+        while not self._over.wait(0.02):
+            late = time.perf_counter() - self._beat
+            frame = sys._current_frames().get(self._loop)
+            if late > 0.04 and frame is not None:
+                steps = traceback.extract_stack(frame)
+                self._where = " < ".join(f"{Path(step.filename).stem}.{step.name}" for step in reversed(steps[-5:]))
+
+    def worst(self, of: str = "own") -> Gap:
+        """The longest gap; by its thread's own CPU, what others take of the processor is no block of its callbacks."""
+        return max(self.gaps, key=lambda gap: getattr(gap, of), default=Gap(0.0, 0.0, 0.0, ""))
