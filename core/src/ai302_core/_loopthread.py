@@ -8,7 +8,6 @@ import queue
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 
-from . import _threads
 from .jobs import Outcome
 
 _PAUSE = 0.5
@@ -50,8 +49,7 @@ def in_thread(
 
     worker = threading.Thread(target=thread, name="gen302-many")
     try:
-        with _threads.deaf():
-            worker.start()
+        worker.start()
         while True:
             try:
                 item = ready.get(timeout=_PAUSE)

@@ -14,7 +14,8 @@ def deaf() -> Iterator[None]:
     """Threads that start in this block hear no request to stop.
 
     The system hands a signal to any thread that does not block it. Only the main one can act on it, and nobody wakes
-    that one from a lock or a sleep when another thread took the signal.
+    that one from a lock or a sleep when another thread took the signal. Not for threads that run a caller's code: what
+    it starts would be as deaf.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
