@@ -380,8 +380,10 @@ def _reply(document: Any) -> Any:
 def test_an_unforeseen_window_waits_for_its_caller(bought: Any, account: Any) -> None:
     fed, job = bought((WINDOW,))
     waiting = settle(fed, account, job)
-    with pytest.raises(JobInputRequired):
-        outcomes.result(account, waiting)
+    for needs, words in (((), "--prompt …"), (("mask", "zoom"), "--mask FILE --set zoom=…")):
+        with pytest.raises(JobInputRequired) as told:
+            outcomes.result(account, replace(waiting, needs=needs))
+        assert told.value.hint == f"gen302 act {waiting.id} continue {words}"
     fed.answers[:] = [_reply({"code": 0, "data": {"id": 42}}), _reply(DONE)]
     answered = fed.run(acting.act(account, waiting, "continue", {"prompt": "go on"}))
     assert settle(fed, account, answered).status is Status.SUCCEEDED

@@ -33,6 +33,11 @@ def result(account: Account, job: Job, files: Sequence[Path] = ()) -> Result:
     raise problem(account, job)
 
 
+def _option(need: str) -> str:
+    """How the command is given what an answer needs."""
+    return {"prompt": "--prompt …", "mask": "--mask FILE"}.get(need, f"--set {need}=…")
+
+
 def problem(account: Account, job: Job) -> JobError:
     """The error a job that did not succeed stands for."""
     reason = job.message or "the service gives no reason"
@@ -42,7 +47,9 @@ def problem(account: Account, job: Job) -> JobError:
     if job.status is Status.INPUT_REQUIRED:
         wants = f" It takes: {', '.join(job.needs)}." if job.needs else ""
         return JobInputRequired(
-            f"{job.id} waits for an answer.{wants}", job=job, hint=f"gen302 act {job.id} continue --prompt …"
+            f"{job.id} waits for an answer.{wants}",
+            job=job,
+            hint=" ".join((f"gen302 act {job.id} continue", *(_option(name) for name in job.needs or ("prompt",)))),
         )
     if job.status in (Status.CANCELED, Status.ABANDONED):
         return JobCanceled(f"{job.id} was {job.status}.", job=job)
