@@ -4,6 +4,9 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 FAMILIES := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 
+# Hundreds of short processes are started here; where no compiled file may be kept, each compiles everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-browser vendor faults bench docs fuzz clean
@@ -19,14 +22,16 @@ test: $(VENV)/.tools  ## all checks: lint, format, types, tests with coverage, b
 	@$(BIN)/ruff check .
 	@echo "· ruff format --check"
 	@$(BIN)/ruff format --check .
-	@echo "· mypy --strict"
-	@$(BIN)/mypy core/src $(FAMILIES:%=%/src) tests
-	@echo "· pytest, with coverage"
-	@$(BIN)/python -m pytest -q -n 4 --dist worksteal --cov --cov-report=term
 	@echo "· lines of a plugin"
 	@$(BIN)/python benchmarks/plugin_lines.py
-	@echo "· built wheels in fresh environments, sources absent"
-	@$(BIN)/python -m pytest -q -m wheels tests/dists
+	@echo "· pytest, with coverage; meanwhile mypy --strict, and the built wheels in fresh environments, sources absent"
+	@$(BIN)/mypy core/src $(FAMILIES:%=%/src) tests >$(VENV)/types.log 2>&1 & types=$$!; \
+	$(BIN)/python -m pytest -q -m wheels tests/dists >$(VENV)/wheels.log 2>&1 & wheels=$$!; \
+	trap 'kill $$types $$wheels 2>/dev/null; exit 130' INT TERM; \
+	$(BIN)/python -m pytest -q -n 3 --dist worksteal --cov --cov-report=term; suite=$$?; \
+	echo "· mypy --strict"; wait $$types; types=$$?; cat $(VENV)/types.log; \
+	echo "· built wheels"; wait $$wheels; wheels=$$?; cat $(VENV)/wheels.log; \
+	[ $$suite$$types$$wheels = 000 ]
 
 bench: $(VENV)/.bench  ## what it costs, measured here: one table of ratios, a few minutes
 	@$(BIN)/python -m benchmarks

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import settings
 from hypothesis.database import DirectoryBasedExampleDatabase
@@ -45,7 +46,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Measured is what tests/core and tests/e2e reach by what they mean to say.
 
@@ -105,6 +105,13 @@ def until() -> Callable[[Callable[[], Any]], None]:
             time.sleep(0.01)
 
     return wait
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _patience() -> None:
+    """What tests ask by themselves may take a minute: httpx's five seconds are short on a machine with much to do."""
+    for part in ("connect", "read", "write", "pool"):
+        setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, part, 60.0)
 
 
 def _is_loopback(host: str) -> bool:

@@ -120,7 +120,7 @@ def test_random_cancels_lose_no_receipt(shop: Any, gateway: Gateway, seed: int) 
 
 def test_a_canceled_caller_returns_at_once(shop: Any, gateway: Gateway) -> None:
     account, transport, ledger = shop
-    gateway.delay = 0.6
+    gateway.delay = 1.5
 
     async def main() -> float:
         driver = AsyncDriver(transport, ledger)
@@ -132,13 +132,13 @@ def test_a_canceled_caller_returns_at_once(shop: Any, gateway: Gateway) -> None:
         await driver.aclose()
         return waited
 
-    assert asyncio.run(main()) < 0.5
+    assert asyncio.run(main()) < 1.2
     assert (len(gateway.paid), lost(gateway, ledger)) == (1, set())
 
 
 def test_the_event_loop_keeps_turning_while_paying(shop: Any, gateway: Gateway) -> None:
     account, transport, ledger = shop
-    gateway.delay = 0.3
+    gateway.delay = 1.5
 
     async def main() -> float:
         driver = AsyncDriver(transport, ledger)
@@ -150,7 +150,7 @@ def test_the_event_loop_keeps_turning_while_paying(shop: Any, gateway: Gateway) 
         await driver.aclose()
         return worst
 
-    assert asyncio.run(main()) < 0.2
+    assert asyncio.run(main()) < 1.0
 
 
 def test_sixteen_paid_calls_are_on_the_wire_and_whoever_waits_for_a_place_can_be_stopped(

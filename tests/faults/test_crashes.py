@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from tests.faults import crashes
-
-from ai302_core.sandbox import serve
 
 KINDS = (
     *("before step Record", "after ledger write", "before request submit", "after request submit", "after step Paid"),
     *("before request poll", "before step Stream", "before a piece of a body", "before fsync", "after link"),
     "before unlink",
 )
-
-
-@pytest.fixture
-def ground(tmp_path: Path) -> Iterator[crashes.Ground]:
-    with serve(seed=1, speed=400.0, key=crashes.KEY, strict=True) as sandbox, crashes.Nursery() as nursery:
-        yield crashes.Ground(sandbox, tmp_path, nursery, {"family": "midjourney"})
 
 
 @pytest.mark.parametrize("work", ["run", "arun"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,9 @@ from tests.faults.crowd import Crowd
 
 from ai302_core import ImageRequest, connect
 from ai302_core.errors import RateLimitError
-from ai302_core.sandbox import RunningSandbox, serve
+from ai302_core.sandbox import RunningSandbox
 
 LAMP = ImageRequest("a lamp")
-
-
-@pytest.fixture
-def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSandbox]:
-    with serve(seed=1, speed=0) as running:
-        monkeypatch.setenv("GEN302_SANDBOX", running.url)
-        yield running
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,6 @@ from tests.faults.buying import BUYINGS
 from tests.faults.cells import SUBMIT
 
 from ai302_core._flows import receipts
-from ai302_core.sandbox import serve
-
-
-@pytest.fixture
-def ground(tmp_path: Path) -> Iterator[crashes.Ground]:
-    with serve(seed=1, speed=400.0, key=crashes.KEY, strict=True) as sandbox, crashes.Nursery() as nursery:
-        yield crashes.Ground(sandbox, tmp_path, nursery, {"family": "midjourney"})
 
 
 @pytest.fixture

@@ -225,11 +225,13 @@ def test_a_redirect_takes_no_key_anywhere(sandbox: RunningSandbox, stranger: Lis
     assert not any(name in stranger.heard.lower() for name in (b"authorization", b"mj-api-secret"))
 
 
-def test_a_webhook_gets_no_key(sandbox: RunningSandbox, stranger: Listener, nowhere: Any) -> None:
+def test_a_webhook_gets_no_key(sandbox: RunningSandbox, stranger: Listener, nowhere: Any, until: Any) -> None:
     with connect(config=configured(sandbox.url)) as provider:
         job = provider.submit(ImageRequest("a lantern"), webhook=f"{stranger.url}/done/{{job_id}}")
         provider.wait(job)
+        until(lambda: stranger.heard)
         nowhere(job.to_json(), stranger.heard.decode("latin-1"))
+    assert stranger.heard.startswith(f"POST /done/{job.id}".encode())
 
 
 def test_one_provider_is_not_anothers(sandbox: RunningSandbox) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from tests.faults.crowd import Crowd
 
 from ai302_core import ImageRequest, Status, connect
 from ai302_core.errors import ParameterError
-from ai302_core.sandbox import RunningSandbox, serve
+from ai302_core.sandbox import RunningSandbox
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="terminals and POSIX signals")
 LAMP = ImageRequest("a lamp")
@@ -28,19 +26,10 @@ WAYS = {
 ROWS = 4
 
 
-@pytest.fixture
-def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSandbox]:
-    with serve(seed=1, speed=0) as running:
-        monkeypatch.setenv("GEN302_SANDBOX", running.url)
-        monkeypatch.setenv("GEN302_DEFAULT", "midjourney")
-        yield running
-
-
-def until(true: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < deadline, "nothing came of it within 30 s"
-        time.sleep(0.01)
+@pytest.fixture(autouse=True)
+def one_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several are installed; these tests speak of one."""
+    monkeypatch.setenv("GEN302_DEFAULT", "midjourney")
 
 
 def looks(sandbox: RunningSandbox) -> int:
@@ -61,7 +50,7 @@ def stopped(crowd: Crowd, name: str, way: str) -> Any:
 
 @pytest.mark.parametrize("verb", WAYS)
 def test_a_stopped_command_leaves_jobs_that_go_on(
-    sandbox: RunningSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+    sandbox: RunningSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: Any, verb: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("rows.csv").write_text("prompt\n" + "".join(f"study {row}\n" for row in range(ROWS)), "utf-8")
@@ -95,7 +84,7 @@ def test_a_stopped_command_leaves_jobs_that_go_on(
             assert sandbox.paid == number * each, way
 
 
-def test_who_ignores_a_closed_terminal_goes_on_without_it(sandbox: RunningSandbox, tmp_path: Path) -> None:
+def test_who_ignores_a_closed_terminal_goes_on_without_it(sandbox: RunningSandbox, tmp_path: Path, until: Any) -> None:
     common = {"home": str(tmp_path), "environment": {"GEN302_SANDBOX": sandbox.url, "GEN302_DEFAULT": "midjourney"}}
     (tmp_path / "rows.csv").write_text("prompt\na boat\n", "utf-8")
     with Crowd(common) as crowd:

@@ -48,8 +48,8 @@ class Endless(BaseException):
     """A conversation that would never end. Nothing a family catches."""
 
 
-def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    if event in _AUDITED:
+def _audit(event: str, arguments: tuple[Any, ...], audited: tuple[str, ...] = _AUDITED) -> None:
+    if event in audited:  # of its own: at the interpreter's end the names of the module are gone before the hook is
         heard = _watching.get(threading.get_ident())
         if heard is not None:
             heard.append(f"{event} {arguments[1] if event == 'socket.connect' else arguments[0]!r}")
