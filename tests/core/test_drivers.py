@@ -182,7 +182,8 @@ def test_sixteen_paid_calls_are_on_the_wire_and_whoever_waits_for_a_place_can_be
         pay = partial(submitting.submit, account, ImageRequest("x"), Order())
         tasks = [asyncio.create_task(driver.pay(pay)) for _ in range(PAID_AT_ONCE + AHEAD)]
         until = time.monotonic() + 30
-        while len(await asyncio.to_thread(ledger.jobs)) < len(tasks):  # each intent is written, waiting or not
+        # Each intent is written, waiting or not; and who has a place has begun.
+        while out < PAID_AT_ONCE or len(await asyncio.to_thread(ledger.jobs)) < len(tasks):
             assert time.monotonic() < until
             await asyncio.sleep(0.01)
         assert out == PAID_AT_ONCE
