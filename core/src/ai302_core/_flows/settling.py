@@ -10,7 +10,6 @@ from pathlib import Path
 
 from ai302_core import _policies
 from ai302_core._accounts import Account
-from ai302_core._files import placing
 from ai302_core._steps import Call, Flow, NewId, Now, Record, Reply, Send, Sleep
 from ai302_core._wire import calls, reading
 from ai302_core.errors import Ai302Error, ApiError, ParameterError, TransportError
@@ -195,6 +194,8 @@ def destination(job: Job) -> Flow[str | None]:
 
 def unfinished(ledger: Ledger) -> list[Job]:
     """Jobs nobody else follows, leased: open ones, and succeeded ones whose destination lacks a file."""
+    from ai302_core._files import placing  # a submit, which settles nothing, has no files to look for
+
     still = (Status.SUBMITTING, Status.QUEUED, Status.RUNNING, Status.INPUT_REQUIRED, Status.UNCONFIRMED)
     jobs = ledger.jobs(status=still)
     # A process that died at the end of a save may have left a temporary file: then saving, which is free, goes on.
