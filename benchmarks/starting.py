@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import tempfile
 from functools import partial
@@ -13,6 +14,14 @@ from .measuring import Row, child_cpu, in_turn, server, told
 _BIN = Path(sys.executable).parent
 _COMMAND = str(_BIN / "gen302")
 ROUNDS = 9
+MORE = 17
+"""Distributions with a family each, beside the three that are installed."""
+_CONNECTED = """
+from ai302_core import connect
+provider = connect(config={"default": "hero", "providers": {"hero": {"family": "midjourney"}}}, ledger="off")
+provider.models()
+"""
+_LOADED = "import ai302_core, ai302_core.registry\nai302_core.registry.load('midjourney')"
 
 
 def rows() -> list[Row]:
@@ -55,7 +64,65 @@ def rows() -> list[Row]:
                 met=seconds / least[0] <= goal if goal else None,
             )
             for (what, _, goal), seconds in zip(asked, least, strict=True)
-        ]
+        ] + [*_twenty(folder, env), *_memory(env)]
+
+
+def _twenty(folder: str, env: dict[str, str]) -> list[Row]:
+    """The list of families with twenty installed, and the import, beside the same with three."""
+    path = Path(folder, "more")
+    path.mkdir()
+    for number in range(MORE):
+        name = f"ai302_more{number}"
+        path.joinpath(f"{name}.py").write_text("raise SystemExit('imported')\n")
+        record = path / f"{name}-1.0.dist-info"
+        record.mkdir()
+        record.joinpath("METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 1.0\nRequires-Dist: ai302-core>=0.1\n"
+        )
+        record.joinpath("entry_points.txt").write_text(f"[ai302_core.families]\nmore{number} = {name}\n")
+    more = {**env, "PYTHONPATH": str(path)}
+    listed = [_COMMAND, "plugins"]
+    plain = [sys.executable, "-c", "import ai302_core"]
+    shown = subprocess.run(listed, env=more, capture_output=True, text=True, check=False, timeout=120).stdout
+    if shown.count("more") < MORE:
+        sys.exit(f"not all of the {MORE} further families are listed: {shown}")
+    found = [sys.executable, "-c", "from ai302_core import registry; registry.installed()"]
+    three, twenty = in_turn([partial(child_cpu, listed, where) for where in (env, more)], 3)
+    works = [partial(child_cpu, command, where) for command in (found, plain) for where in (env, more)]
+    few, many, alone, beside = in_turn(works, ROUNDS)
+    return [
+        Row(what="gen302 plugins with twenty families, each tried", value=f"{1000 * twenty:.0f} ms",
+            beside=f"with three {1000 * three:.0f} ms", ratio=twenty / three, goal="≤ 5 ms more",
+            met=twenty - three <= 0.005),
+        Row(what="finding twenty families, none tried", value=f"{1000 * many:.0f} ms",
+            beside=f"three {1000 * few:.0f} ms", ratio=many / few, goal="≤ 5 ms more", met=many - few <= 0.005),
+        Row(what="import ai302_core beside twenty families", value=f"{1000 * beside:.1f} ms",
+            beside=f"beside three {1000 * alone:.1f} ms", ratio=beside / alone),
+    ]  # fmt: skip
+
+
+def _memory(env: dict[str, str]) -> list[Row]:
+    """Resident memory of a whole process, beside a bare interpreter's."""
+    try:
+        bare, needs, loaded, ready = (
+            _resident(code, env) for code in ("pass", "import httpx, pydantic_settings", _LOADED, _CONNECTED)
+        )
+    except subprocess.CalledProcessError:  # only Linux tells
+        return []
+    told = f"bare {bare:.0f} MB"
+    return [
+        Row(what="memory: core with one plugin loaded", value=f"{loaded:.0f} MB", beside=told, goal="≤ 20 MB",
+            met=loaded <= 20),
+        Row(what="memory: connected, configuration and HTTP ready", value=f"{ready:.0f} MB",
+            beside=f"httpx, pydantic {needs:.0f} MB", ratio=ready / needs, goal="≤ 20 MB", met=ready <= 20),
+    ]  # fmt: skip
+
+
+def _resident(code: str, env: dict[str, str]) -> float:
+    told = f"{code}\nfrom resource import *\nprint(open('/proc/self/statm').read().split()[1], getpagesize())"
+    run = subprocess.run([sys.executable, "-c", told], env=env, capture_output=True, text=True, check=True, timeout=60)
+    pages, size = map(int, run.stdout.split())
+    return pages * size / 2**20
 
 
 if __name__ == "__main__":
