@@ -150,11 +150,11 @@ def test_a_dropped_answer_counts_as_sent_and_nothing_is_repeated(serve: Any, tra
 
 
 def test_a_refused_connection_counts_as_unsent(transport: Transport) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    for outcome in both(transport, post(f"http://127.0.0.1:{port}")):
-        assert (type(outcome), outcome.sent) == (TransportError, False)
-        assert "refuses connections" in str(outcome)
+    with socket.socket() as deaf:  # bound, so that nobody else gets the port, and not listening
+        deaf.bind(("127.0.0.1", 0))
+        for outcome in both(transport, post(f"http://127.0.0.1:{deaf.getsockname()[1]}")):
+            assert (type(outcome), outcome.sent) == (TransportError, False)
+            assert "refuses connections" in str(outcome)
 
 
 def test_a_name_that_does_not_exist_is_a_typo_or_no_network(transport: Transport) -> None:
