@@ -16,6 +16,15 @@ _COMMAND = str(_BIN / "gen302")
 ROUNDS = 9
 MORE = 17
 """Distributions with a family each, beside the three that are installed."""
+_FAMILY = """
+from ai302_core.family import Family, ImageRequest, Operation, field, hookimpl, image, post
+
+@hookimpl
+def ai302_family() -> Family:
+    return Family("{name}", api=1, base_url="https://api.{name}.example", operations=(
+        Operation("draw", request=ImageRequest, submit=post("/draw"), body={{"p": field("prompt")}},
+                  assets=(image("url"),)),))
+"""
 _CONNECTED = """
 from ai302_core import connect
 provider = connect(config={"default": "hero", "providers": {"hero": {"family": "midjourney"}}}, ledger="off")
@@ -73,7 +82,7 @@ def _twenty(folder: str, env: dict[str, str]) -> list[Row]:
     path.mkdir()
     for number in range(MORE):
         name = f"ai302_more{number}"
-        path.joinpath(f"{name}.py").write_text("raise SystemExit('imported')\n")
+        path.joinpath(f"{name}.py").write_text(_FAMILY.format(name=f"more{number}"))
         record = path / f"{name}-1.0.dist-info"
         record.mkdir()
         record.joinpath("METADATA").write_text(

@@ -280,6 +280,23 @@ def test_the_report_survives_everything(site: Path, run: Run) -> None:
     assert told["loaded"] == ["ai302_core"]
 
 
+def test_plugins_in_order_share_one_process_and_a_broken_one_has_its_own(site: Path, run: Run) -> None:
+    names = [f"fine{number}" for number in range(4)]
+    for name in names:
+        install(site, source(name), name=name)
+    program = (
+        "started = []\n"
+        "sys.addaudithook(lambda event, _: started.append(event) if event == 'subprocess.Popen' else None)\n"
+        f"told = [one.ok for one in registry.report(limit=240) if one.plugin.name in {[*names, 'quits']}]\n"
+        "told.append(len(started))"
+    )
+    assert run(program) == [True, True, True, True, 1]
+    install(site, "import os\nos._exit(0)", name="quits")
+    told = run(program)
+    assert told[:-1] == [True, True, True, True, False]
+    assert told[-1] > 1
+
+
 def test_the_report_does_not_wait_for_ever(site: Path, run: Run) -> None:
     install(
         site,

@@ -1,10 +1,11 @@
-"""Every plugin tried in a process of its own, with a time limit: what crashes or hangs there costs nothing here."""
+"""Every plugin tried in another process, with a time limit: what crashes or hangs there costs nothing here."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ __all__ = ["PluginReport", "report"]
 # The child takes over this process's path: it must find what this one would.
 _CHILD = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from ai302_core._plugins.probing import answer; answer(sys.argv[2], sys.argv[3])"
+    "from ai302_core._plugins.probing import answer; answer(json.loads(sys.argv[2]))"
 )
 
 
@@ -40,17 +41,35 @@ class PluginReport:
 
 
 def report(limit: float = 20.0) -> tuple[PluginReport, ...]:
-    """One report for each installed plugin, by name. Each has `limit` seconds to load."""
+    """One report for each installed plugin, by name. Each has `limit` seconds to load.
+
+    A process costs more than a plugin, so all are tried in one at first; whoever does not load there, or whose turn
+    never came, is tried in a process of its own: nobody is called broken for what another one did.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
+    entries = installed()
+    fine = {one.plugin: one for one in _told(entries, limit / 4)[0] if one.ok} if len(entries) > 1 else {}
     with ThreadPoolExecutor(max_workers=4) as pool:
-        return tuple(pool.map(lambda entry: _probed(entry, limit), installed()))
+        return tuple(pool.map(lambda entry: fine.get(entry) or _alone(entry, limit), entries))
 
 
-def _probed(entry: Installed, limit: float) -> PluginReport:
+def _alone(entry: Installed, limit: float) -> PluginReport:
+    found, ended = _told([entry], limit)
+    if found:
+        return found[0]
+    if ended is None:
+        return _failed(entry, f"importing it takes longer than {limit:g} s")
+    return _failed(entry, f"importing it ends Python itself (exit code {ended})")
+
+
+def _told(entries: Sequence[Installed], limit: float) -> tuple[list[PluginReport], int | None]:
+    """What a child told of these before it ended, and its exit code; None: it was ended after `limit` seconds."""
     import subprocess
 
-    command = [sys.executable, "-P", "-c", _CHILD, json.dumps(sys.path), entry.name, entry.distribution]
+    named = [[entry.name, entry.distribution] for entry in entries]
+    command = [sys.executable, "-P", "-c", _CHILD, json.dumps(sys.path), json.dumps(named)]
+    ended: int | None = None
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter, our own words
             command,
@@ -60,19 +79,21 @@ def _probed(entry: Installed, limit: float) -> PluginReport:
             timeout=limit,
             check=False,
         )
-        answer: dict[str, Any] = json.loads(done.stdout)
-    except subprocess.TimeoutExpired:
-        return _failed(entry, f"importing it takes longer than {limit:g} s")
-    except ValueError:
-        return _failed(entry, f"importing it ends Python itself (exit code {done.returncode})")
-    return PluginReport(
-        plugin=entry,
-        ok=answer["ok"],
-        operations=tuple(answer["operations"]),
-        gateways=tuple(answer["gateways"]),
-        reason=answer["reason"],
-        remedy=answer["remedy"],
-    )
+        text, ended = done.stdout, done.returncode
+    except subprocess.TimeoutExpired as late:
+        text = late.stdout or b""
+    answers = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith(b"\n")]
+    return [
+        PluginReport(
+            plugin=entry,
+            ok=told["ok"],
+            operations=tuple(told["operations"]),
+            gateways=tuple(told["gateways"]),
+            reason=told["reason"],
+            remedy=told["remedy"],
+        )
+        for entry, told in zip(entries, answers, strict=False)  # the child may have ended early
+    ], ended
 
 
 def _failed(entry: Installed, what: str) -> PluginReport:
@@ -84,21 +105,25 @@ def _failed(entry: Installed, what: str) -> PluginReport:
     )
 
 
-def answer(name: str, distribution: str) -> None:
-    """What the child does: load one plugin, write one JSON document, end without waiting for anything."""
-    # What the plugin prints goes nowhere, and what it starts cannot hold the pipe open.
+def answer(named: Sequence[Sequence[str]]) -> None:
+    """What the child does: load the plugins, write a line of JSON for each, end without waiting for anything.
+
+    named  (name, distribution) of each
+    """
+    # What a plugin prints goes nowhere, and what it starts cannot hold the pipe open.
     out = os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    told: dict[str, Any] = {"ok": True, "operations": [], "gateways": [], "reason": "", "remedy": ""}
-    try:
-        entry = next(entry for entry in installed() if (entry.name, entry.distribution) == (name, distribution))
-        family = load_one(entry).family
-        told["operations"] = [operation.name for operation in family.operations]
-        told["gateways"] = [gateway.name for gateway in family.gateways]
-    except PluginError as problem:
-        told |= {"ok": False, "reason": problem.message, "remedy": problem.hint}
-    out.write(json.dumps(told).encode())
-    out.flush()
+    known = {(entry.name, entry.distribution): entry for entry in installed()}
+    for name, distribution in named:
+        told: dict[str, Any] = {"ok": True, "operations": [], "gateways": [], "reason": "", "remedy": ""}
+        try:
+            family = load_one(known[name, distribution]).family
+            told["operations"] = [operation.name for operation in family.operations]
+            told["gateways"] = [gateway.name for gateway in family.gateways]
+        except PluginError as problem:
+            told |= {"ok": False, "reason": problem.message, "remedy": problem.hint}
+        out.write(json.dumps(told).encode() + b"\n")
+        out.flush()
     os._exit(0)
