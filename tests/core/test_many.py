@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -46,6 +47,46 @@ def test_a_wake_and_a_close_in_one_moment_end_the_following(turns: int) -> None:
         return bool(ended)
 
     assert asyncio.run(closed())
+
+
+def test_what_starts_while_all_is_closed_is_closed_too() -> None:
+    async def left() -> int:
+        crowd = Crowd(SimpleNamespace(bells=Bells()), None)  # type: ignore[arg-type]
+        crowd._agenda = Waiting()  # type: ignore[assignment]
+
+        async def ends() -> None:
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                crowd.start(asyncio.sleep(3600))
+
+        async def feed() -> None:
+            crowd.start(ends())
+
+        async def first() -> None:
+            await anext(crowd.outcomes(feed))
+
+        task = asyncio.create_task(first())
+        while not crowd._tasks:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        return len(asyncio.all_tasks()) - 1
+
+    assert asyncio.run(left()) == 0
+
+
+def test_what_is_closed_before_it_began_is_no_warning() -> None:
+    async def closed() -> None:
+        crowd = Crowd(SimpleNamespace(bells=Bells()), None)  # type: ignore[arg-type]
+        crowd.start(asyncio.sleep(0))
+        (task,) = crowd._tasks
+        task.cancel()
+        await asyncio.wait({task})
+
+    asyncio.run(closed())
+    gc.collect()  # a coroutine that nobody awaited would say so now
 
 
 def test_jobs_of_one_kind_ask_the_ledger_once_a_minute(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from . import _clock
 from ._accounts import Account
@@ -53,9 +54,9 @@ class Crowd:
         self._crash: BaseException | None = None
         self.expected = 0
 
-    async def outcomes(self, feed: Callable[[], Awaitable[None]]) -> AsyncIterator[Outcome]:
+    async def outcomes(self, feed: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[Outcome]:
         """Every outcome, as it comes, while `feed` brings the jobs."""
-        feeding = asyncio.create_task(_awaited(feed()))
+        feeding = asyncio.create_task(feed())
         following = asyncio.create_task(self._follow())
         given = 0
         nxt: asyncio.Task[Outcome] | None = None
@@ -77,14 +78,15 @@ class Crowd:
                 else:
                     nxt.cancel()
         finally:
-            left = [feeding, following, *self._tasks, *([nxt] if nxt is not None else [])]
-            for task in left:
-                task.cancel()
-            await asyncio.gather(*left, return_exceptions=True)
+            ours = [feeding, following, *([nxt] if nxt is not None else [])]
+            while left := [task for task in (*ours, *self._tasks) if not task.done()]:  # one that ends may start others
+                for task in left:
+                    task.cancel()
+                await asyncio.gather(*left, return_exceptions=True)
 
-    def start(self, work: Awaitable[None]) -> None:
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work beside the others."""
-        task = asyncio.create_task(_awaited(work))
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -210,10 +212,6 @@ class Crowd:
         result = replace(result, job=job, files=files)
         self._done.put_nowait(replace(outcome, job=job, result=result, files=files, error=error))
         return None
-
-
-async def _awaited(work: Awaitable[None]) -> None:
-    await work
 
 
 async def run_many(
