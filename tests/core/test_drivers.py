@@ -291,13 +291,13 @@ def test_ctrl_c_is_held_until_the_receipt_is_written(shop: Any, gateway: Gateway
 def test_the_second_ctrl_c_does_not_wait_and_is_reported_as_unconfirmed(
     shop: Any, gateway: Gateway, tmp_path: Path
 ) -> None:
-    gateway.delay = 5.0
+    gateway.delay = 12.0
     process = child(tmp_path, gateway, "SyncDriver(transport, ledger).pay(submit('x'))")
     until(lambda: gateway.paid)
     for _ in range(2):
-        time.sleep(0.1)
+        time.sleep(0.3)  # two that come as one would be one
         process.send_signal(signal.SIGINT)
-    process.communicate(timeout=4)
+    process.communicate(timeout=10)
     assert [job.status for job in shop[2].jobs()] == [Status.UNCONFIRMED]
     assert len(gateway.paid) == 1
 
