@@ -661,3 +661,12 @@ def test_what_a_resume_asks_is_found_by_an_index(tmp_path: Path) -> None:
     assert len(plans) == 3
     assert all("INDEX jobs_open" in plan or "INDEX jobs_unsaved" in plan for plan in plans.values()), plans
     ledger.close()
+
+
+def test_no_cursor_leaves_the_thread_that_leads(tmp_path: Path) -> None:
+    one = store.Store(tmp_path / "ledger.db")
+    # Dropped in the thread that asked, it would reset a statement that the next leader has in use.
+    left: object = one.write(lambda db: db.executemany("DELETE FROM files WHERE path = ?", [("a",), ("b",)]))
+    assert left is None
+    assert one.write(lambda db: db.execute("SELECT 7").fetchone()) == (7,)
+    one.close()

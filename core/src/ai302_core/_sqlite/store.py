@@ -47,7 +47,10 @@ class _Operation(Generic[T]):
         if apart:
             db.execute("SAVEPOINT one")
         try:
-            self.value, self.problem = self.work(db), None
+            value, self.problem = self.work(db), None
+            # A cursor dropped later, in the thread that asked, would reset a statement that another one is using.
+            self.value = None if isinstance(value, sqlite3.Cursor) else value
+            del value
         except sqlite3.Error:
             raise
         except Exception as problem:  # noqa: BLE001 - it is raised in the thread that asked
