@@ -252,7 +252,7 @@ def test_models(told: Told) -> None:
         assert member in whole.splitlines(), whole
     (row,) = lines(told("models", "-p", "unified_image", "gpt-image-1.5-i2i", "--json")[0])
     assert (row["rules"]["n"], row["rules"]["image"]) == ({"least": 1, "most": 10}, {"required": True})
-    assert "Did you mean 'luma-t2i'?" in told("models", "-p", "unified_image", "luma-t2", expect=2)[1]
+    assert "Did you mean 'luma-t2i'?" in told("models", "-p", "unified_image", "LUMA-T2", expect=2)[1]
     assert "v7" in told("models")[0]  # two providers and no default: whose models may be used is known all the same
 
 

@@ -77,13 +77,14 @@ def _models(session: Session) -> int:
 
 def _named(found: list[tuple[str, Model]], names: Sequence[str]) -> list[tuple[str, Model]]:
     """The models of these names; all of them without a name. Raises ParameterError for a name nobody knows."""
-    known = [model.name for _, model in found]
+    known = {model.name for _, model in found}
+    folded = {name.casefold(): name for name in sorted(known)}
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, 1)
+            near = get_close_matches(name.casefold(), folded, 1)
             raise ParameterError(
                 f"Nothing is known of {name!r}; it would be sent as it is."
-                + (f" Did you mean {near[0]!r}?" if near else ""),
+                + (f" Did you mean {folded[near[0]]!r}?" if near else ""),
                 field="names",
                 hint="gen302 models",
             )
