@@ -274,6 +274,22 @@ def test_again_is_refused_while_an_attempt_is_open(ledger: Ledger, status: Statu
     assert len(ledger.jobs()) == 1
 
 
+@pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELED, Status.ABANDONED, Status.REFUSED])
+def test_what_is_bought_once_is_claimed_under_one_key(ledger: Ledger, status: Status) -> None:
+    def press(job_id: str) -> Claim:
+        return ledger.claim(Intent(job=a_job(job_id, key=job_id), digest="press", once=True))
+
+    take(ledger, a_job("no press", key="another"), digest="another")
+    assert press("first").fresh
+    second = press("second")
+    assert (second.fresh, second.owned, second.job and second.job.id) == (False, True, "first")
+    assert ledger.job("second") is None
+    settle(ledger, a_job("first", key="first"), Status.QUEUED, remote_id="task-1")
+    assert not press("second").owned
+    settle(ledger, a_job("first", key="first", remote_id="task-1"), status)
+    assert press("third").fresh
+
+
 def test_again_never_buys_what_succeeded_twice(ledger: Ledger) -> None:
     job = take(ledger, a_job("a", key="order-1")).job
     assert job is not None
@@ -615,6 +631,12 @@ def test_off_remembers_open_jobs_only(tmp_path: Path) -> None:
     assert take(ledger, a_job("b"), concurrent=1).fresh
     with pytest.raises(ConfigError, match="Nothing was sent"):
         take(ledger, a_job("c"), max_jobs=5)
+    once = Intent(job=a_job("d"), digest="press", once=True)
+    assert ledger.claim(once).fresh
+    assert (claim := ledger.claim(replace(once, job=a_job("e")))).owned
+    assert claim.job == once.job
+    settle(ledger, a_job("d"), Status.SUCCEEDED)
+    assert ledger.claim(replace(once, job=a_job("e"))).fresh
     assert not ledger.reopen("b", Status.SUBMITTING)
     ledger.write(a_job("b", status=Status.UNCONFIRMED))
     assert ledger.reopen("b", Status.UNCONFIRMED)

@@ -6,14 +6,16 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from ai302_core import ImageRequest, Job, ParameterError, Status
+from ai302_core import ImageRequest, Job, ParameterError, Status, connect
 from ai302_core.errors import JobCanceled
 from ai302_core.sandbox import picture_size
 from ai302_midjourney import BlendRequest, DescribeRequest, ImagineRequest, MotionRequest
@@ -101,6 +103,29 @@ def test_upscaling_the_same_picture_twice_pays_once(shop: Shop, mode: str) -> No
     assert shop.sandbox.paid_by == {("midjourney", "imagine"): 1, ("midjourney", "action"): 3}
     (path,) = buyer.save(result, shop.folder)
     assert picture_size(path.read_bytes()) == ("PNG", 320, 320)
+
+
+def test_ten_who_press_the_same_upscale_at_once_pay_once_without_a_ledger(shop: Shop, mode: str) -> None:
+    buyer = shop.buyer(mode, ledger="off")
+    jobs = buyer.together("act", [[made(buyer), "upscale-2"]] * 10)
+    assert len({job.id for job in jobs}) == 1
+    assert shop.sandbox.paid_by == {("midjourney", "imagine"): 1, ("midjourney", "action"): 1}
+
+
+def test_ten_who_press_the_same_upscale_at_once_under_ten_keys_pay_once(shop: Shop) -> None:
+    buyer = shop.buyer()
+    parent = made(buyer)
+    ready = Barrier(10)
+
+    def press(number: int) -> Job:
+        with connect(**shop.options()) as own:
+            ready.wait(30)
+            return own.act(parent, "upscale-2", key=f"key {number}")
+
+    with ThreadPoolExecutor(10) as pool:
+        jobs = list(pool.map(press, range(10)))
+    assert len({job.id for job in jobs}) == 1
+    assert shop.sandbox.paid_by == {("midjourney", "imagine"): 1, ("midjourney", "action"): 1}
 
 
 @pytest.mark.parametrize("gateway", GATEWAYS)

@@ -42,12 +42,14 @@ class Intent:
     job      the new job, SUBMITTING
     digest   of what the caller wrote; the same key with another digest is a KeyConflict
     again    a failed, canceled or abandoned attempt under this key may be followed by a new one
+    once     a job of the same digest that was not in vain answers instead, whatever key it has
     save_to  where its files shall go, or None
     """
 
     job: Job
     digest: str
     again: bool = False
+    once: bool = False
     save_to: str | None = None
     limits: Limits = field(default_factory=Limits)
 
@@ -56,7 +58,7 @@ class Intent:
 class Claim:
     """The answer to an intent.
 
-    job      the new job when `fresh`, else the one that holds the key
+    job      the new job when `fresh`, else the one that holds the key, or was bought `once`
     owned    the existing job is SUBMITTING and its owner lives: wait for its receipt
     waiting  `concurrent` or `per_minute` is reached: nothing was recorded, try again later
     """

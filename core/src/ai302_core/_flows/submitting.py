@@ -128,16 +128,17 @@ def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
     if order.notices or warnings:
         job = changed(job, warnings=(*order.notices, *warnings))
     limits = changed(account.limits, stale_after=account.timeouts.wait or made.operation.timeout)
-    intent = Intent(job=job, digest=digest, again=order.again, save_to=order.save_to, limits=limits)
+    intent = Intent(job=job, digest=digest, again=order.again, once=order.once, save_to=order.save_to, limits=limits)
     while True:
         claim = yield from claimed(account, intent, order.place_timeout or order.timeout)
         if claim.fresh:
             return (yield from bought(account, made, claim.job or job, call, order.timeout))
         if not claim.owned and claim.job is not None:
             return claim.job
-        held = yield from holder(account, order, digest)
+        held = yield from holder(account, replace(order, key=claim.job.key if claim.job else None), digest)
         if held is not None:
             return held
+        yield from Sleep(_WAITS_FOR_OWNER, _policies.SPREAD)
 
 
 def _known(order: Order, digest: str) -> Flow[Order]:

@@ -16,6 +16,8 @@ from . import schema
 from .owners import Owners
 
 _REPEATABLE = frozenset({Status.FAILED, Status.CANCELED, Status.ABANDONED})
+_LATELY = 10_000
+"""Rows among which a claim looks for the same press: more than others write while one is made ready."""
 _FOLLOWING = ("status", "remote_id", "document", "billed", "finished_at", "seconds", "owner")
 """What a later snapshot may change."""
 
@@ -53,6 +55,10 @@ def held(db: sqlite3.Connection, owners: Owners, key: str, digest: str) -> Claim
             job_id=job_id,
             hint=f"gen302 jobs show {job_id} tells what it was; use another key for another request.",
         )
+    return _as_it_reads(db, owners, job_id, status, owner, document)
+
+
+def _as_it_reads(db: sqlite3.Connection, owners: Owners, job_id: str, status: str, owner: str, document: str) -> Claim:
     owned = status == Status.SUBMITTING.value and owners.alive(owner)
     if status == Status.SUBMITTING.value and not owned:
         document = _rows.orphaned(document)["document"]
@@ -60,8 +66,12 @@ def held(db: sqlite3.Connection, owners: Owners, key: str, digest: str) -> Claim
 
 
 def claim(db: sqlite3.Connection, owners: Owners, intent: Intent) -> Claim:
-    """Record the intent unless its key is taken or a limit is reached."""
+    """Record the intent unless its key is taken, it was bought once already, or a limit is reached."""
     job = intent.job
+    if intent.once:
+        first = _bought(db, owners, intent.digest)
+        if first is not None:
+            return first
     if job.key is not None:
         existing = held(db, owners, job.key, intent.digest)
         if existing is not None and existing.job is not None:
@@ -74,6 +84,16 @@ def claim(db: sqlite3.Connection, owners: Owners, intent: Intent) -> Claim:
         return Claim(job=None, waiting=True)
     _rows.insert(db, job, key=job.key, digest=intent.digest, owner=owners.mine(), save_to=intent.save_to)
     return Claim(job=job, fresh=True)
+
+
+def _bought(db: sqlite3.Connection, owners: Owners, digest: str) -> Claim | None:
+    """The newest job of that digest that was not in vain, among those begun lately: an older one was found before."""
+    row = db.execute(
+        "SELECT id, status, owner, document FROM (SELECT * FROM jobs ORDER BY seq DESC LIMIT ?)"
+        " WHERE digest = ? AND status NOT IN (?, ?, ?, ?) ORDER BY seq DESC LIMIT 1",
+        (_LATELY, digest, Status.REFUSED.value, *sorted(_REPEATABLE)),
+    ).fetchone()
+    return None if row is None else _as_it_reads(db, owners, *row)
 
 
 def _check_over(job: Job) -> None:

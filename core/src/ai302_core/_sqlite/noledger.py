@@ -37,6 +37,7 @@ class NoLedger:
         """After a fork: the open jobs are the parent's."""
         self._lock = threading.Lock()
         self._open: dict[str, Job] = {}
+        self._once: dict[str, str] = {}
         self._begun: dict[str, tuple[str, datetime]] = {}
 
     def find_key(self, key: str, digest: str) -> Claim | None:
@@ -51,6 +52,9 @@ class NoLedger:
             )
         oldest = job.created_at - timedelta(seconds=limits.stale_after)
         with self._lock:
+            first = self._open.get(self._once.get(intent.digest, "")) if intent.once else None
+            if first is not None:
+                return Claim(job=first, owned=first.status is Status.SUBMITTING)
             busy = [
                 entry
                 for entry in self._open.values()
@@ -65,6 +69,8 @@ class NoLedger:
                     return Claim(job=None, waiting=True)
                 self._begun[job.id] = job.provider, job.created_at
             self._open[job.id] = job
+            if intent.once:
+                self._once[intent.digest] = job.id
         if intent.save_to is not None:
             self._destinations[job.id] = intent.save_to
         return Claim(job=job, fresh=True)
@@ -83,6 +89,7 @@ class NoLedger:
                 self._begun.pop(job.id, None)
             if job.status.settled:
                 self._open.pop(job.id, None)
+                self._once = {digest: entry for digest, entry in self._once.items() if entry != job.id}
             else:
                 self._open[job.id] = job
         return job
