@@ -79,6 +79,25 @@ def test_a_key_is_pressed_once(account: Any, hand: Any, reply: Any, parent: Job)
     assert ({job.id for job in third} & {job.id for job in first}, len(fed.paid)) == (set(), 2)
 
 
+def test_who_presses_at_the_same_instant_under_the_same_key_waits_and_gets_those_jobs(
+    account: Any, hand: Any, reply: Any, ledger: Any, parent: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first: list[Job] = []
+    find = ledger.find_key
+
+    def find_too_early(key: str, digest: str) -> Any:
+        found = find(key, digest)
+        if key == "k/4" and not first:  # the other one presses between this question and the claims
+            monkeypatch.setattr(ledger, "find_key", find)
+            first.extend(fed.run(several.act_all(account, parent, "all", key="k")))
+        return found
+
+    fed = hand(reply(STARTED))
+    monkeypatch.setattr(ledger, "find_key", find_too_early)
+    second = hand().run(several.act_all(account, parent, "all", key="k"))
+    assert ([job.id for job in second], len(first), len(fed.paid)) == ([job.id for job in first], 4, 1)
+
+
 @pytest.mark.parametrize("how", ["lost", "html", "stopped"])
 def test_what_nobody_knows_is_unconfirmed_four_times(
     account: Any, hand: Any, reply: Any, ledger: Any, parent: Job, how: str

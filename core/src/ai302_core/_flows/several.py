@@ -57,7 +57,10 @@ def act_all(
     intents = [
         Intent(job=replace(row, warnings=warnings), digest=digest, save_to=save_to, limits=limits) for row in rows
     ]
-    lead, *rest = yield from _claimed(account, action, intents, timeout)
+    while not (mine := (yield from _claimed(account, action, intents, timeout))):
+        if held := (yield from _held(account, orders, digest)):
+            return held
+    lead, *rest = mine
     try:
         yield from submitting.bought(account, made, lead, call, timeout, rest)
     except GeneratorExit:
@@ -81,11 +84,13 @@ def _held(account: Account, orders: list[Order], digest: str) -> Flow[list[Job]]
 
 
 def _claimed(account: Account, action: Action, intents: list[Intent], timeout: float) -> Flow[list[Job]]:
-    """A row for each job, or none at all: what was claimed before a refusal is taken back."""
+    """A row for each job; none where another caller's press took the key. A refusal takes back what was claimed."""
     rows: list[Job] = []
     try:
         for intent in intents:
             claim = yield from submitting.claimed(account, intent, timeout)
+            if not claim.fresh and not rows:
+                return []
             if not claim.fresh or claim.job is None:
                 raise KeyConflict(
                     f"The key {intent.job.key!r} of {action.name} was taken a moment ago. Nothing was sent; try again.",
