@@ -13,11 +13,11 @@ from typing import Any
 from . import _clock
 from ._accounts import Account
 from ._connection import Connection
-from ._flows import acting, looking, routing, settling
+from ._flows import acting, looking, routing, settling, waiting
 from ._flows import outcomes as _outcomes
 from ._flows.following import Agenda, Batch, Followed
-from ._flows.looking import OnUpdate
 from ._flows.submitting import Order
+from ._flows.waiting import OnUpdate
 from ._turns import AHEAD, PAID_AT_ONCE
 from .errors import Ai302Error
 from .jobs import Job, Outcome, Status
@@ -112,7 +112,7 @@ class Crowd:
             plan = await driver.run(self._agenda.schedule(account, job))
             now = _clock.now()
             operation = looking.operation_of(account, job)
-            entry = Followed(account, operation, job, plan, looking.patience(account, job), now)
+            entry = Followed(account, operation, job, plan, waiting.patience(account, job), now)
         except Ai302Error as problem:
             return self.failed(replace(outcome, job=job), problem)
         self._followed[job.id] = entry, outcome

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 from . import _many, downloads
 from ._connection import Connection
 from ._flows import acting, asking, costs, outcomes, reconciling, routing, settling, several
-from ._flows.looking import OnUpdate
 from ._flows.submitting import Order
+from ._flows.waiting import OnUpdate
 from .assets import Asset
 from .jobs import Cost, Job, Model, Outcome, Preview, Result, Status
 from .providers import Target, path_text

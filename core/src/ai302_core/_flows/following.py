@@ -15,7 +15,8 @@ from ai302_core.family import Operation
 from ai302_core.jobs import Job
 
 from . import outcomes
-from .looking import Look, Watch, schedule_of
+from .looking import Look
+from .waiting import Watch, schedule_of
 
 _SHARED = 60.0
 """Seconds for which a schedule serves: what the ledger learns in a minute changes little."""

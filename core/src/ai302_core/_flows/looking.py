@@ -1,17 +1,16 @@
-"""The free flows: look at jobs, follow one until it settles, cancel. A look settles a job only on its own word."""
+"""Look at jobs, one or many in a call: free. A look settles a job only on its own word."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ai302_core import _links, _paths, _policies
+from ai302_core import _links, _paths
 from ai302_core._accounts import Account
 from ai302_core._files import keeping
 from ai302_core._frozen import changed
-from ai302_core._policies import GRACE, SPREAD
-from ai302_core._steps import Call, Flow, Now, Picture, Record, Reply, Send, Sleep
+from ai302_core._steps import Call, Flow, Now, Picture, Record, Reply, Send
 from ai302_core._wire import calls, reading
 from ai302_core._wire import inline as _inline
 from ai302_core._wire.trouble import Trouble, unreadable
@@ -20,9 +19,8 @@ from ai302_core.errors import ParameterError, PluginError, ReplyError, Transport
 from ai302_core.family import Operation
 from ai302_core.jobs import Job, Notice, Result, Status
 
-from . import errands, outcomes, planning
+from . import errands, planning
 
-OnUpdate = Callable[[Job], object]
 _ALIKE = 5  # warnings of one kind: a service may say another unknown word at every look
 _BUTTONS = 200  # actions a job may offer
 
@@ -50,7 +48,7 @@ def look(account: Account, jobs: Sequence[Job]) -> Flow[list[Look]]:
     seen: list[Look] = []
     for job in jobs:
         operation = operation_of(account, job)
-        seen.append((yield from _look_at(account, operation, job)))
+        seen.append((yield from look_at(account, operation, job)))
     return seen
 
 
@@ -78,7 +76,7 @@ def look_together(account: Account, jobs: Sequence[Job]) -> Flow[list[Look]]:
         try:
             own = operation_of(account, job)
             if reply is None or now is None or document is None:
-                seen.append((yield from _look_at(account, own, job)))
+                seen.append((yield from look_at(account, own, job)))
             else:
                 told, body = yield from _drawn(account, own, job, document, reply, now)
                 news |= {} if body is None else {number: (told.job, body)}
@@ -118,7 +116,8 @@ def asked(
     return (None, trouble, None) if trouble else (reply, None, now)
 
 
-def _look_at(account: Account, operation: Operation, job: Job, call: Call | None = None) -> Flow[Look]:
+def look_at(account: Account, operation: Operation, job: Job, call: Call | None = None) -> Flow[Look]:
+    """Look at one job and record what changed; `call` is its request, where it was made before."""
     call = call or calls.poll_call(account, operation, job)
     if call is None:
         return Look(job=job)
@@ -231,90 +230,3 @@ def _warn_once(warnings: list[Notice], code: str, text: str) -> None:
     alike = [notice.message for notice in warnings if notice.code == code]
     if text not in alike and len(alike) < _ALIKE:
         warnings.append(Notice(code=code, message=text))
-
-
-def schedule_of(account: Account, job: Job, *, watched: bool) -> Flow[_policies.Schedule]:
-    """When to look at this job, by its family's record or this ledger's history."""
-    operation = operation_of(account, job)
-    if account.sandbox:
-        # Its clock is not ours: the seconds its jobs say they took say nothing about when they are done.
-        return _policies.schedule((0.0, 0.0), (), account.interval, account.slowest, watched=watched)
-    history = yield from Record(lambda ledger: ledger.durations(job.family, job.operation, job.model))
-    return _policies.schedule(
-        operation.usual, history, account.interval, account.slowest, watched=watched, first=account.first
-    )
-
-
-def patience(account: Account, job: Job) -> float:
-    """Seconds a wait for this job lasts unless the caller says otherwise."""
-    return account.timeouts.wait or operation_of(account, job).timeout
-
-
-def follow(account: Account, job: Job, *, timeout: float | None, on_update: OnUpdate | None) -> Flow[Job]:
-    """Look at one job until there is nothing more to see.
-
-    Raises JobTimeout, NotFoundError past the grace period, and what only the caller can mend; the job lives on.
-    """
-    start = yield from Now()
-    limit = patience(account, job) if timeout is None else timeout
-    plan = yield from schedule_of(account, job, watched=on_update is not None)
-    operation, told, watch = operation_of(account, job), job, Watch()
-    call = calls.poll_call(account, operation, job) if job.status.followed else None
-    now = start
-    while job.status.followed:
-        left = limit - (now - start).total_seconds()
-        if left <= 0 and watch.looked:
-            raise outcomes.overdue(account, job, limit)
-        wait = watch.wait(plan, job, now)
-        if wait > 0 and left > 0:
-            # No callback cuts short what a service in trouble asks for.
-            bell = "" if watch.failures else job.id
-            yield from Sleep(min(wait, left), SPREAD if wait < left else 0.0, bell)
-        seen = yield from _look_at(account, operation, job, call)
-        now = yield from Now()
-        watch.take(seen, now)
-        if (seen.job.remote_id, seen.job.route) != (job.remote_id, job.route):
-            call = None
-        job = seen.job
-        if on_update is not None and job != told:
-            told = job
-            on_update(job)
-            now = yield from Now()  # whoever watches may take his time
-    return job
-
-
-class Watch:
-    """What must be remembered of one followed job between looks."""
-
-    __slots__ = ("after", "failures", "looked", "missing_since")
-
-    def __init__(self) -> None:
-        self.looked = False
-        self.failures = 0
-        self.after: float | None = None
-        self.missing_since: datetime | None = None
-
-    def wait(self, plan: _policies.Schedule, job: Job, now: datetime) -> float:
-        """Seconds until the next look."""
-        age = (now - job.created_at).total_seconds()  # by our clock: the service's may be anywhere
-        wait = plan.wait(max(0.0, age), self.looked)
-        return max(wait, _policies.backoff(self.failures, self.after)) if self.failures else wait
-
-    def take(self, seen: Look, now: datetime) -> None:
-        """Note a look. Raises its error when looking again cannot mend it."""
-        self.looked = True
-        trouble = seen.trouble
-        self.after = trouble.after if trouble else None
-        self.failures = self.failures + 1 if trouble else 0
-        self.missing_since = (self.missing_since or now) if trouble and trouble.missing else None
-        if trouble is None:
-            return
-        gone = self.missing_since is not None and (now - self.missing_since).total_seconds() >= GRACE
-        if gone:
-            trouble.error.hint = (
-                f"Look at the service's own history: gen302 wait {seen.job.id} looks again, "
-                f"gen302 jobs reconcile {seen.job.id} --abandon gives it up."
-            )
-        if trouble.fatal or gone:
-            trouble.error.hint = trouble.error.hint or f"gen302 wait {seen.job.id} looks again; the job stays open."
-            raise trouble.error

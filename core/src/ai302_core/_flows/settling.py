@@ -17,8 +17,8 @@ from ai302_core.family import Operation
 from ai302_core.jobs import Job, Notice, Status
 from ai302_core.ledger import Ledger
 
-from . import looking, outcomes, planning
-from .looking import OnUpdate
+from . import looking, outcomes, planning, waiting
+from .waiting import OnUpdate
 
 _LEASE = 3600.0  # seconds: longer than jobs take; the dead hold nothing, whatever they leased
 
@@ -30,7 +30,7 @@ def settle(account: Account, job: Job, *, timeout: float | None, on_update: OnUp
     """Follow a job until nothing more happens to it without its caller. A free flow."""
     job = yield from looking.current(job)
     start = yield from Now()
-    limit = looking.patience(account, job) if timeout is None else timeout
+    limit = waiting.patience(account, job) if timeout is None else timeout
     while job.status is Status.SUBMITTING:
         now = yield from Now()
         if (now - start).total_seconds() >= limit:
@@ -40,7 +40,7 @@ def settle(account: Account, job: Job, *, timeout: float | None, on_update: OnUp
     if job.status is Status.UNCONFIRMED and job.remote_id is not None:
         (seen,) = yield from looking.look(account, [job])
         job = seen.job
-    return (yield from looking.follow(account, job, timeout=timeout, on_update=on_update))
+    return (yield from waiting.follow(account, job, timeout=timeout, on_update=on_update))
 
 
 def cancel(account: Account, job: Job) -> Flow[Job]:

@@ -15,7 +15,7 @@ from ._progress import now, watching
 from ._tally import Tally
 
 if TYPE_CHECKING:
-    from ai302_core._flows.looking import OnUpdate
+    from ai302_core._flows.waiting import OnUpdate
     from ai302_core.jobs import Job, Outcome, Result
 
     from ._session import Session
