@@ -127,7 +127,9 @@ def test_a_submit_brings_nothing_that_only_files_or_many_jobs_need(accepting: st
         f'ledger = "sqlite:///{tmp_path.as_posix()}/ledger.db"\n'
         f'[providers.hero]\nfamily = "midjourney"\nbase_url = "{accepting}"\n'
     )
-    env = {"GEN302_CONFIG": str(config), "HOME": str(tmp_path), "AI302_API_KEY": "sk-one-two-three"}
+    env = {"GEN302_CONFIG": str(config), "AI302_API_KEY": "sk-one-two-three"}
     found = loaded('from ai302_core.cli import main; assert main(["submit", "a lantern"]) == 0', env)
     assert "ai302_core._http" in found
     assert found & LATER == set()
+    again = loaded('from ai302_core.cli import main; assert main(["submit", "a lantern"]) == 0', env)
+    assert again & VALIDATION == set()  # that configuration is known to be good

@@ -1,17 +1,21 @@
 """Settings from `gen302.toml`, environment and arguments: named providers, and which of them serves a request.
 
-pydantic is imported by `load_settings` and `schema_json` alone: what only needs the ledger stays light.
+pydantic is imported by `schema_json`, and by `load_settings` for what it has not checked before: it takes a third of a
+start.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from . import _remembered
 from ._config.keys import COMMON_KEYS, SecretKey, key_for, normalise_base_url, sandbox_address
-from ._config.layers import CONFIG_NAME, Layer, config_dir, data_dir, find, layers, search_paths
+from ._config.layers import CONFIG_NAME, Layer, config_dir, data_dir, find, layers, merged, search_paths
 from ._config.picking import pick_provider, pick_providers
 from ._config.settings import (
     Budget,
@@ -24,9 +28,6 @@ from ._config.settings import (
 )
 from ._config.showing import show
 from .errors import ConfigError
-
-if TYPE_CHECKING:
-    from ._config.validation import Configuration, ProviderTable
 
 __all__ = [
     "COMMON_KEYS",
@@ -55,6 +56,7 @@ __all__ = [
 ]
 
 Config = str | os.PathLike[str] | Mapping[str, Any]
+_KNOWN = 31  # further configurations that are remembered, such as those of other folders
 
 
 def load_settings(
@@ -72,37 +74,55 @@ def load_settings(
 
     Raises ConfigError with file, line and the nearest known key; never with a value.
     """
-    from ._config.validation import validated
-
     env = os.environ if env is None else env
     found = layers(config, arguments={"budget": budget} if budget is not None else None, env=env, cwd=cwd)
     found = [_joined_names(layer) for layer in found]
-    checked = validated(found)
+    checked = _checked(found)
     origins = {path: find(found, path) for layer in found for path in layer.origins}
+    budget_told, plugins = checked.get("budget"), checked.get("plugins")
     return Settings(
-        default=_default(checked),
-        providers={name: _provider(found, name, table, checked) for name, table in checked.providers.items()},
-        aliases={name: tuple(map(_joined, members)) for name, members in checked.aliases.items()},
-        budget=None if checked.budget is None else Budget(**checked.budget.model_dump()),
-        gateways={
-            name: GatewaySettings(
-                like=table.like,
-                base_url=_address(found, ("gateways", name, "base_url"), table.base_url),
-                auth=table.auth,
-                values=table.values,
-                members=table.members,
-                lacks=None if table.lacks is None else tuple(table.lacks),
-                unread=None if table.unread is None else tuple(table.unread),
-            )
-            for name, table in checked.gateways.items()
-        },
-        ledger=checked.ledger,
-        plugins=None if checked.plugins is None else tuple(checked.plugins),
-        observers=tuple(checked.observers),
+        default=_default(checked.get("default")),
+        providers={name: _provider(found, name, checked) for name in checked.get("providers", ())},
+        aliases={name: tuple(map(_joined, members)) for name, members in checked.get("aliases", {}).items()},
+        budget=None if budget_told is None else Budget(**budget_told),
+        gateways={name: _gateway(found, name, table) for name, table in checked.get("gateways", {}).items()},
+        ledger=checked.get("ledger"),
+        plugins=None if plugins is None else tuple(plugins),
+        observers=tuple(checked.get("observers", ())),
         sandbox=_sandbox(env),
         sources=tuple(layer.name for layer in found if layer.data),
         origins=origins,
     )
+
+
+def _checked(found: Sequence[Layer]) -> dict[str, Any]:
+    """What the layers say together. The same layers are checked once: then only their digest is remembered."""
+    told = merged(found)
+    digest = _digest(found)
+    good = _remembered.recalled("configurations").get("good")
+    known = good if isinstance(good, list) else []
+    if digest is None or digest not in known:
+        from ._config.validation import validated
+
+        if validated(found) == told and digest is not None:  # what is believed next time is exactly what was checked
+            _remembered.remember("configurations", {"good": [digest, *known[:_KNOWN]]})
+    return told
+
+
+def _digest(found: Sequence[Layer]) -> str | None:
+    """What the layers say and all that the verdict on it depends on; None for what JSON cannot tell apart."""
+    rules = [_remembered.stamp(Path(__file__).with_name("_config") / "validation.py"), _remembered.stamp(__file__)]
+    try:
+        text = json.dumps([_remembered.surroundings(), rules, [layer.data for layer in found]], allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _gateway(found: Sequence[Layer], name: str, table: Mapping[str, Any]) -> GatewaySettings:
+    lists = {key: None if table.get(key) is None else tuple(table[key]) for key in ("lacks", "unread")}
+    address = _address(found, ("gateways", name, "base_url"), table.get("base_url"))
+    return GatewaySettings(**{**table, **lists, "base_url": address})
 
 
 def _joined(name: str) -> str:
@@ -130,49 +150,58 @@ def _joined_names(layer: Layer) -> Layer:
     return Layer(layer.name, data, origins)
 
 
-def _default(checked: Configuration) -> str | dict[str, str] | None:
-    if checked.default is None or isinstance(checked.default, str):
-        return None if checked.default is None else _joined(checked.default)
-    return {kind: _joined(name) for kind, name in checked.default.model_dump(exclude_none=True).items()}
+def _default(told: str | Mapping[str, str | None] | None) -> str | dict[str, str] | None:
+    if told is None or isinstance(told, str):
+        return None if told is None else _joined(told)
+    return {kind: _joined(name) for kind, name in told.items() if name is not None}
 
 
-def _provider(found: Sequence[Layer], name: str, table: ProviderTable, checked: Configuration) -> ProviderSettings:
+def _provider(found: Sequence[Layer], name: str, checked: Mapping[str, Any]) -> ProviderSettings:
     path = ("providers", name)
-    if table.poll.initial is not None and table.poll.maximum is not None and table.poll.maximum < table.poll.initial:
+    table = checked["providers"][name]
+    poll = PollSettings(**_seconds(table, "poll"))
+    if poll.initial is not None and poll.maximum is not None and poll.maximum < poll.initial:
         raise ConfigError(
             f"{find(found, (*path, 'poll', 'maximum'))}: `maximum` in [providers.{name}.poll] is below `initial`. "
             "Nothing was sent."
         )
-    withheld = _withheld(found, name, table, checked)
+    withheld = _withheld(found, name, checked)
     return ProviderSettings(
-        family=table.family,
-        gateway=table.gateway,
-        base_url=_address(found, (*path, "base_url"), table.base_url),
-        api_key_env=None if withheld else table.api_key_env,
-        plugin=table.plugin,
-        defaults=table.defaults,
-        timeouts=TimeoutSettings(**table.timeouts.model_dump()),
-        poll=PollSettings(**table.poll.model_dump()),
-        limits=LimitSettings(**table.limits.model_dump()),
+        family=table["family"],
+        gateway=table.get("gateway"),
+        base_url=_address(found, (*path, "base_url"), table.get("base_url")),
+        api_key_env=None if withheld else table.get("api_key_env"),
+        plugin=table.get("plugin"),
+        defaults=table.get("defaults", {}),
+        timeouts=TimeoutSettings(**_seconds(table, "timeouts")),
+        poll=poll,
+        limits=LimitSettings(**table.get("limits", {})),
         withheld=withheld,
     )
 
 
-def _withheld(found: Sequence[Layer], name: str, table: ProviderTable, checked: Configuration) -> str:
+def _seconds(table: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """Whole seconds may be written without a point."""
+    return {name: None if value is None else float(value) for name, value in table.get(part, {}).items()}
+
+
+def _withheld(found: Sequence[Layer], name: str, checked: Mapping[str, Any]) -> str:
     """Why the provider's own key stays at home: a stronger source than the one that names it moved the address.
 
     Else a `gen302.toml` in a folder from somebody else could send the user's keys wherever it likes.
     """
+    table = checked["providers"][name]
+    variable, gateway = table.get("api_key_env"), table.get("gateway")
     owner = _strength(found, ("providers", name, "api_key_env"))
-    if table.api_key_env is None or owner is None:
+    if variable is None or owner is None:
         return ""
     decisive = [("providers", name, key) for key in ("base_url", "gateway", "family")]
-    if table.gateway in checked.gateways:
-        decisive += [("gateways", table.gateway, key) for key in ("base_url", "like", "auth")]
+    if gateway in checked.get("gateways", ()):
+        decisive += [("gateways", gateway, key) for key in ("base_url", "like", "auth")]
     for path in decisive:
         if _value(found, path) != _value(found[owner:], path):
             return (
-                f"{table.api_key_env} was named for another address (in {found[owner].name}), "
+                f"{variable} was named for another address (in {found[owner].name}), "
                 f"and {find(found, path)} changed `{path[-1]}`"
             )
     return ""

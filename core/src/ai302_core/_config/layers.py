@@ -17,7 +17,7 @@ from ai302_core.errors import ConfigError
 from .settings import nearest
 from .tomllines import key_lines
 
-__all__ = ["CONFIG_NAME", "Layer", "config_dir", "data_dir", "find", "layers", "search_paths"]
+__all__ = ["CONFIG_NAME", "Layer", "config_dir", "data_dir", "find", "layers", "merged", "search_paths"]
 
 CONFIG_NAME = "gen302.toml"
 PREFIX = "GEN302_"
@@ -104,6 +104,22 @@ def layers(
     if project is not None and user is not None and project.samefile(user):
         project = None
     return [*found, *(_file(path) for path in (project, user) if path is not None)]
+
+
+def merged(all_layers: Sequence[Layer]) -> dict[str, Any]:
+    """What the layers say together, table by table; the strongest first."""
+    told: dict[str, Any] = {}
+    for layer in all_layers:
+        told = _over(told, layer.data)
+    return told
+
+
+def _over(stronger: dict[str, Any], weaker: dict[str, Any]) -> dict[str, Any]:
+    both = dict(weaker)
+    for key, value in stronger.items():
+        below = weaker.get(key)
+        both[key] = _over(value, below) if isinstance(value, dict) and isinstance(below, dict) else value
+    return both
 
 
 def find(all_layers: Sequence[Layer], path: KeyPath) -> str:

@@ -170,13 +170,14 @@ _DEFAULT = 'the name of a provider, or { image = "…", video = "…" }'
 _VALUES = "text, or a table of texts"
 
 
-def validated(layers: Sequence[Layer]) -> Configuration:
-    """The merged layers. Raises ConfigError: one line for each thing wrong, with its place."""
+def validated(layers: Sequence[Layer]) -> dict[str, Any]:
+    """What the layers say together, checked. Raises ConfigError: one line for each thing wrong, with its place."""
     problems = list(_names(layers))
     errors: list[ErrorDetails] = []
     if not problems:
         try:
-            return Configuration(**cast("dict[str, Any]", {"layers": [layer.data for layer in layers]}))
+            given = cast("dict[str, Any]", {"layers": [layer.data for layer in layers]})
+            return Configuration(**given).model_dump(exclude_unset=True)
         except ValidationError as problem:
             errors = problem.errors(include_url=False, include_input=False)
     # Raised outside of `except`: the validation error knows the values, and must not travel along.
