@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import http.cookiejar
 import os
 import ssl
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib import import_module
@@ -139,9 +138,11 @@ class Transport:
                 call.method,
                 url,
                 headers=[("Host", url.netloc.decode("ascii")), *exchange.lines(call)],
-                stream=httpx.ByteStream(call.body or b""),
-                extensions={"timeout": timeout, "trace": trace} if trace else {"timeout": timeout},
+                stream=httpx.ByteStream(call.body) if call.body else _Empty(b""),
+                extensions={"timeout": timeout},
             )
+        if trace:
+            request.extensions["trace"] = trace
         return request
 
     def send(self, call: Call, *, paid: bool = False) -> Reply:
@@ -156,13 +157,12 @@ class Transport:
             trace.begin(self._patience(call) + self._timeouts.connect)
             built = True
             answer = line.send(request)
-            answer.request = request
+            stream = cast("httpx.SyncByteStream", answer.stream)
             try:
                 headers = exchange.told(answer.headers.raw)
-                body = bodies.whole(cast("httpx.SyncByteStream", answer.stream), headers, trace.until)
-                return exchange.reply(call, answer.status_code, headers, body)
+                return exchange.reply(call, answer.status_code, headers, bodies.whole(stream, headers, trace.until))
             finally:
-                answer.close()
+                stream.close()
         except _FAILURES as failure:
             problem = _translated(failure, call.url, built)
         finally:
@@ -218,7 +218,7 @@ class Transport:
             except _MISCONFIGURED as problem:
                 raise diagnosis.unusable(problem) from None
             assert self._context is not None
-            fast = _fast_client(self._context)
+            fast = carriers.fast(self._context)
             keeper = carriers.closing([*(client.aclose for client, _ in lines), *([fast.close] if fast else [])])
             entry = self._loops[id(loop)] = _OnLoop(loop, lines, [0] * 8, fast, keeper)
             await anext(keeper)
@@ -245,7 +245,7 @@ class Transport:
                     addresses.check_peer(step.url, got.extensions.get("network_stream"))
                 return pouring.poured(step, got.status_code, headers, got.iter_raw(), patience, _BROKEN)
         except _FAILURES as failure:
-            if isinstance(failure, OSError) and failure.errno in _DISK:
+            if isinstance(failure, OSError) and failure.errno in pouring.DISK:
                 raise
             problem = _translated(failure, step.url, built=False)
             problem.billed = "yes"
@@ -269,6 +269,13 @@ class Transport:
             await entry.keeper.aclose()
 
 
+class _Empty(httpx.ByteStream):
+    """A body in no pieces: an empty one goes through the whole protocol."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(())
+
+
 _address = lru_cache(maxsize=256)(httpx.URL)  # a submit's is the same each time
 
 
@@ -283,19 +290,10 @@ class _OnLoop:
     keeper: AsyncGenerator[None, None]
 
 
-def _fast_client(context: ssl.SSLContext) -> FastClient | None:
-    if carriers.of_looks() == "httpx":
-        return None
-    from ._transport.fast import FastClient
-
-    return FastClient(context)
-
-
 _FAILURES = (
     *(httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, bodies.TooMuch, UnicodeError, RuntimeError),
     OSError,  # a reset may surface when the socket is closed
 )
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOENT, errno.EFBIG)
 _BROKEN = (httpx.HTTPError, httpx.StreamError)
 _MISCONFIGURED = (OSError, ValueError, ImportError, httpx.InvalidURL)
 # Raised before a byte of the request was written; everything else may have reached the service. An invalid address

@@ -23,10 +23,10 @@ class TooMuch(Exception):
 
 
 class Patience(threading.local):
-    """How long the answer that this thread waits for may take, from the moment it is waited for.
+    """How long the answer that this thread waits for may take, from the moment its request was written.
 
     What httpx calls a read timeout begins anew with every byte: a drop at a time, headers alone may take for ever.
-    Called by httpcore's `trace` extension with all that happens to a call.
+    Called by httpcore's `trace` extension with what happens to a call until its connection is there.
     """
 
     until = math.inf
@@ -43,15 +43,19 @@ class Patience(threading.local):
 
     def __call__(self, event: str, info: dict[str, Any]) -> None:
         meaning = _MEANINGS.get(event.partition(".")[2])
-        if meaning == "waiting":  # how long the request itself took does not count
-            self.until = ELAPSED() + self.seconds
-        elif meaning == "connected":
+        if meaning == "connected":
             self._watch(info["return_value"])
+        elif meaning == "sending" and self.whole:
+            request = info["request"]
+            # The connection is there. Each of the eight events still to come would cost as much as a small decision;
+            # a proxy's CONNECT is followed by a handshake and a request of their own.
+            if request.method != b"CONNECT":
+                request.extensions.pop("trace", None)
         elif meaning == "answered" and not self.whole:
             self.until = math.inf
 
     def _watch(self, stream: Any) -> None:
-        read = stream.read
+        read, write = stream.read, stream.write
 
         def within(size: int, timeout: float | None = None) -> Any:
             left = self.until - ELAPSED()
@@ -59,13 +63,20 @@ class Patience(threading.local):
                 raise TooMuch(_DRIPS)
             return read(size, left if timeout is None or left < timeout else timeout)
 
-        stream.read = within
+        def written(content: bytes, timeout: float | None = None) -> None:
+            try:
+                write(content, timeout)
+            finally:
+                if content:  # how long the request itself took does not count
+                    self.until = ELAPSED() + self.seconds
+
+        stream.read, stream.write = within, written
 
 
 _MEANINGS = {
     "connect_tcp.complete": "connected",
     "start_tls.complete": "connected",
-    "receive_response_headers.started": "waiting",
+    "send_request_headers.started": "sending",
     "receive_response_headers.complete": "answered",
 }
 _DRIPS = "the answer drips in too slowly"

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
 import urllib.request
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .fast import FastClient
 
 
 def of_looks() -> str:
     """What sends the looks of many jobs: "aiohttp" where it is installed and no proxy is in the way, else "httpx"."""
     return "aiohttp" if find_spec("aiohttp") is not None and direct() else "httpx"
+
+
+def fast(context: ssl.SSLContext) -> FastClient | None:
+    """What sends them on one event loop, where it is not httpx."""
+    if of_looks() == "httpx":
+        return None
+    from .fast import FastClient
+
+    return FastClient(context)
 
 
 def direct() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import queue
@@ -16,6 +17,9 @@ from ai302_core import _threads
 from ai302_core._steps import Stream, Streamed
 
 from . import bodies
+
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOENT, errno.EFBIG)
+"""What the operating system says of a file that cannot be written; everything else is the network's."""
 
 _HEAD = 2000
 _MUCH = 2**20  # bytes that are worth waking the thread for
