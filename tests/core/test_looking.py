@@ -221,15 +221,15 @@ def test_what_one_call_tells_of_many_is_one_write_and_nothing_new_is_none(
 ) -> None:
     fed, jobs = many(account, hand, reply, "41", "42", "43")
     written: list[list[str]] = []
-    plain = ledger.write_all
+    plain = ledger.note
 
-    def write_all(news: list[tuple[Job, bytes]]) -> list[Job]:
+    def note(news: list[tuple[Job, bytes]]) -> list[Job]:
         written.append([job.id for job, _ in news])
         stand: list[Job] = plain(news)
         return stand
 
     monkeypatch.setattr(ledger, "write", None)
-    monkeypatch.setattr(ledger, "write_all", write_all)
+    monkeypatch.setattr(ledger, "note", note)
     running = {"data": [{"data": {"id": entry, "status": "run"}} for entry in (41, 43)] + [DONE]}
     fed.answers[:] = [reply(running), reply(running)]
     jobs = [seen.job for seen in fed.run(looking.look_together(account, jobs))]

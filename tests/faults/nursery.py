@@ -89,7 +89,7 @@ class Life:
         self.around(_drivers.AsyncDriver, "_perform", lambda driver, step: f"step {type(step).__name__}")
         self.around(_http.Transport, "send", lambda transport, call, **how: f"request {call.purpose}")
         self.around(_http.Transport, "send_async", lambda transport, call, **how: f"request {call.purpose}")
-        self.around(store.Store, "write", lambda *_: "ledger write")
+        self.around(store.Store, "write", lambda *_, **how: "ledger write")
         for name in ("fsync", "replace", "rename", "link", "unlink"):
             self.around(os, name, lambda *_, name=name, **how: name)
         self.between_pieces()

@@ -102,10 +102,10 @@ class _Told:
         before = self._last.get(job.id) or self._known(job.id)
         return self._told(before, self._ledger.write(job, reply))
 
-    def write_all(self, snapshots: Sequence[tuple[Job, bytes]]) -> list[Job]:
-        """Record snapshots, then tell of each."""
+    def note(self, snapshots: Sequence[tuple[Job, bytes]]) -> list[Job]:
+        """Note snapshots, then tell of each."""
         known = [self._last.get(job.id) or self._known(job.id) for job, _ in snapshots]
-        return list(map(self._told, known, self._ledger.write_all(snapshots)))
+        return list(map(self._told, known, self._ledger.note(snapshots)))
 
     def _told(self, before: Job | None, stands: Job) -> Job:
         for event in _events(before, stands):

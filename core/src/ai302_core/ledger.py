@@ -1,7 +1,8 @@
 """The ledger's interface: the durable list of paid jobs. `_sqlite.py` is its embedded default.
 
-Every method is one transaction, durable when it returns, safe to call from any thread, and raises LedgerError
-(a sentence and a hint) when the ledger cannot be read or written. Another store implements `Ledger` and nothing else.
+Every method is one transaction, durable when it returns (but for `note`), safe to call from any thread, and raises
+LedgerError (a sentence and a hint) when the ledger cannot be read or written. Another store implements `Ledger` and
+nothing else.
 """
 
 from __future__ import annotations
@@ -116,8 +117,12 @@ class Ledger(Protocol):
     def write(self, job: Job, reply: bytes = b"") -> Job:
         """Record a snapshot. Never steps back from a settled status; returns what stands in the ledger now."""
 
-    def write_all(self, snapshots: Sequence[tuple[Job, bytes]]) -> list[Job]:
-        """As `write`, of several snapshots with their replies at once: all are recorded, or none."""
+    def note(self, snapshots: Sequence[tuple[Job, bytes]]) -> list[Job]:
+        """As `write`, of several snapshots that looks saw, with their replies at once: all are recorded, or none.
+
+        Every process sees them at once, and they survive a crash. A power cut may undo the last seconds of them, never
+        anything written before something durable: looking again is free and brings them back.
+        """
 
     def job(self, job_id: str) -> Job | None:
         """The job, its dead owner accounted for (SUBMITTING becomes UNCONFIRMED), or None."""

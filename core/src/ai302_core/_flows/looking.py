@@ -84,7 +84,7 @@ def look_together(account: Account, jobs: Sequence[Job]) -> Flow[list[Look]]:
         except (ParameterError, PluginError) as problem:
             seen.append(Look(job=job, trouble=Trouble(error=problem, fatal=True)))
     if news:  # one commit for all of them
-        stand = yield from Record(lambda ledger: ledger.write_all(list(news.values())))
+        stand = yield from Record(lambda ledger: ledger.note(list(news.values())))
         for number, stands in zip(news, stand, strict=True):
             seen[number] = _standing(seen[number].job, stands)
     return seen
@@ -133,7 +133,8 @@ def _taken_in(
     seen, body = yield from _drawn(account, operation, job, document, reply, now)
     if body is None:
         return seen
-    return _standing(seen.job, (yield from Record(lambda ledger: ledger.write(seen.job, body))))
+    (stands,) = yield from Record(lambda ledger: ledger.note([(seen.job, body)]))
+    return _standing(seen.job, stands)
 
 
 def _standing(seen: Job, stands: Job) -> Look:

@@ -27,6 +27,9 @@ T = TypeVar("T")
 _OPEN: dict[str, SqliteLedger] = {}
 _STILL = {"submitting", "queued", "running", "input_required", "unconfirmed"}  # as schema.OPEN has them
 
+_A_WHILE = 60.0
+"""Seconds for which as many durations as were asked for are remembered: one job more changes little in two hundred."""
+
 
 def open_ledger(url: str | None, *, data_dir: Path) -> Ledger:
     """The ledger behind `url`; nothing is opened or made before its first use.
@@ -62,12 +65,13 @@ class SqliteLedger:
         self.results = results or Path(f"{path or 'ledger'}-results")
         self._store = Store(path)
         self._owners = Owners(None if path is None else path.with_name(path.name + "-owners"))
+        self._durations: dict[tuple[object, ...], tuple[float, list[float]]] = {}
         self.durable = path is not None
         self.url = ":memory:" if path is None else f"sqlite:///{path.as_posix()}"
 
-    def _write(self, work: Work[T], money: str = NOTHING_SENT, billed: Billed = "no") -> T:
+    def _write(self, work: Work[T], money: str = NOTHING_SENT, billed: Billed = "no", *, lasting: bool = True) -> T:
         try:
-            return self._store.write(work)
+            return self._store.write(work, lasting=lasting)
         except (sqlite3.Error, OSError, LedgerError) as problem:
             raise explain(problem, self._path, money, billed) from problem
 
@@ -95,14 +99,18 @@ class SqliteLedger:
         billed: Billed = "no" if job.status is Status.REFUSED else "unknown"
         return self._write(lambda db: claims.record(db, job, reply), NOT_RECORDED, billed)
 
-    def write_all(self, snapshots: Sequence[tuple[Job, bytes]]) -> list[Job]:
-        return self._write(
-            lambda db: [claims.record(db, job, reply) for job, reply in snapshots], NOT_RECORDED, "unknown"
-        )
+    def note(self, snapshots: Sequence[tuple[Job, bytes]]) -> list[Job]:
+        def work(db: sqlite3.Connection) -> list[Job]:
+            return [claims.record(db, job, reply) for job, reply in snapshots]
+
+        return self._write(work, NOT_RECORDED, "unknown", lasting=False)
 
     def job(self, job_id: str) -> Job | None:
-        self._account_for_the_dead()
-        return next(iter(self._read(lambda db: _chosen(db, "id = ?", (_rows.plain(job_id),)))), None)
+        job, orphaned = self._read(lambda db: claims.standing(db, self._owners, job_id))
+        if orphaned:
+            self._account_for_the_dead()
+            job, _ = self._read(lambda db: claims.standing(db, self._owners, job_id))
+        return job
 
     def find(self, ref: str) -> list[Job]:
         self._account_for_the_dead()
@@ -236,6 +244,10 @@ class SqliteLedger:
         self._write(remember, "The picture is uploaded; no job was started.")
 
     def durations(self, family: str, operation: str, model: str | None, limit: int = 200) -> list[float]:
+        kind = family, operation, model, limit
+        asked, known = self._durations.get(kind, (0.0, []))
+        if len(known) == limit and 0 <= time.time() - asked < _A_WHILE:
+            return list(known)
         rows = self._read(
             lambda db: db.execute(
                 "SELECT seconds FROM jobs WHERE family = ? AND operation = ? AND model IS ? AND seconds IS NOT NULL"
@@ -243,7 +255,9 @@ class SqliteLedger:
                 (family, operation, _rows.plain(model), limit),
             ).fetchall()
         )
-        return sorted(seconds for (seconds,) in rows)
+        known = sorted(seconds for (seconds,) in rows)
+        self._durations[kind] = time.time(), known
+        return list(known)
 
     def close(self) -> None:
         self._store.close()

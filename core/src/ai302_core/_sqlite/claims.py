@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from datetime import UTC, datetime
 
@@ -20,6 +21,7 @@ _LATELY = 10_000
 """Rows among which a claim looks for the same press: more than others write while one is made ready."""
 _FOLLOWING = ("status", "remote_id", "document", "billed", "finished_at", "seconds", "owner")
 """What a later snapshot may change."""
+_STANDS = f"SELECT {', '.join(_FOLLOWING)} FROM jobs WHERE id = ?"  # noqa: S608 - our own column names
 
 _SUBMITTING = f"status = 'submitting' AND {schema.OPEN}"
 _BUSY = (Status.SUBMITTING.value, Status.QUEUED.value, Status.RUNNING.value)
@@ -37,6 +39,17 @@ def bury(db: sqlite3.Connection, owners: Owners) -> None:
         rows = db.execute(f"SELECT id, document FROM jobs WHERE {_SUBMITTING} AND owner IS ?", (owner,))  # noqa: S608
         for job_id, document in rows.fetchall():
             _rows.update(db, job_id, _rows.orphaned(document))
+
+
+def standing(db: sqlite3.Connection, owners: Owners, job_id: str) -> tuple[Job | None, bool]:
+    """The job, or None, and whether its owner died before the receipt, which is not accounted for yet."""
+    query = "SELECT status, owner, document, raw FROM jobs LEFT JOIN replies ON job_id = id WHERE id = ?"
+    row = db.execute(query, (_rows.plain(job_id),)).fetchone()
+    if row is None:
+        return None, False
+    status, owner, document, raw = row
+    orphaned = status == Status.SUBMITTING.value and not owners.alive(owner)
+    return _rows.job_of(document, None if raw is None else json.loads(raw)), orphaned
 
 
 def held(db: sqlite3.Connection, owners: Owners, key: str, digest: str) -> Claim | None:
@@ -165,7 +178,7 @@ def reopen(db: sqlite3.Connection, owners: Owners, job_id: str, expected: Status
 
 def record(db: sqlite3.Connection, job: Job, reply: bytes) -> Job:
     """Record a snapshot and return what stands."""
-    row = db.execute(f"SELECT {', '.join(_FOLLOWING)} FROM jobs WHERE id = ?", (job.id,)).fetchone()  # noqa: S608
+    row = db.execute(_STANDS, (job.id,)).fetchone()
     if row is None:
         if job.status is Status.SUBMITTING:  # from another ledger's JSON: nobody here waits for its receipt
             job = changed(job, status=Status.UNCONFIRMED, billed="unknown", message=_rows.ORPHANED)

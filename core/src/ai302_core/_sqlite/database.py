@@ -163,8 +163,22 @@ def _write_tables(path: Path, patience: float, journal: str) -> None:
         db.close()
 
 
+def is_ordered(db: sqlite3.Connection) -> bool:
+    """Whether the file has a WAL, of which a power cut takes the last commits only, never one before another's."""
+    (journal,) = db.execute("PRAGMA journal_mode").fetchone()
+    return bool(journal == "wal")
+
+
 def _pledge(db: sqlite3.Connection) -> None:
     """What is committed survives a power cut. Without WAL that takes EXTRA: the journal's removal is synced too."""
-    (journal,) = db.execute("PRAGMA journal_mode").fetchone()
-    db.execute(f"PRAGMA synchronous = {'FULL' if journal == 'wal' else 'EXTRA'}")
+    db.execute(f"PRAGMA synchronous = {'FULL' if is_ordered(db) else 'EXTRA'}")
     db.execute("PRAGMA fullfsync = 1")  # macOS only, where fsync alone stops at the drive's cache
+
+
+def sync(db: sqlite3.Connection, *, each: bool) -> None:
+    """Whether each commit from now on is synced; outside a transaction, with WAL only.
+
+    One that is not survives a power cut once a later one does that is.
+    """
+    # Not by `execute`: it keeps statements, and this one works when it is made, not when it is run.
+    db.executescript(f"PRAGMA synchronous = {'FULL' if each else 'NORMAL'}")

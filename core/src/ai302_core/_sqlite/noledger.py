@@ -94,7 +94,7 @@ class NoLedger:
                 self._open[job.id] = job
         return job
 
-    def write_all(self, snapshots: Sequence[tuple[Job, bytes]]) -> list[Job]:
+    def note(self, snapshots: Sequence[tuple[Job, bytes]]) -> list[Job]:
         return [self.write(job, reply) for job, reply in snapshots]
 
     def job(self, job_id: str) -> Job | None:

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from ai302_core._frozen import changed
@@ -24,7 +25,7 @@ def plain(text: str | None) -> str | None:
     return None if text is None else text.encode("utf-8", "backslashreplace").decode()
 
 
-_json = json.JSONEncoder(separators=(",", ":")).encode  # ASCII, so that any text survives
+_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode  # ASCII, so that any text survives
 
 
 def columns(job: Job) -> dict[str, Any]:
@@ -74,14 +75,22 @@ def insert(
         "save_to": plain(save_to),
         "words": words(document.get("request", {})),
     }
-    places = ", ".join(f":{name}" for name in row)
-    db.execute(f"INSERT INTO jobs ({', '.join(row)}) VALUES ({places})", row)  # noqa: S608 - our own column names
+    db.execute(_insertion(tuple(row)), tuple(row.values()))
 
 
 def update(db: sqlite3.Connection, job_id: str, changes: Mapping[str, Any]) -> None:
     """Change columns of a row."""
-    assignments = ", ".join(f"{name} = :{name}" for name in changes)
-    db.execute(f"UPDATE jobs SET {assignments} WHERE id = :job_id", {**changes, "job_id": job_id})  # noqa: S608
+    db.execute(_change(tuple(changes)), (*changes.values(), job_id))
+
+
+@cache  # one text each is one prepared statement each
+def _insertion(names: tuple[str, ...]) -> str:
+    return f"INSERT INTO jobs ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608 - our own column names
+
+
+@cache
+def _change(names: tuple[str, ...]) -> str:
+    return f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in names)} WHERE id = ?"  # noqa: S608 - as above
 
 
 def keep_reply(db: sqlite3.Connection, job: Job, body: bytes) -> None:

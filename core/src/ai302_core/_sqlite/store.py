@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from ai302_core.errors import LedgerError
 
-from .database import open_database, passage, transaction
+from .database import is_ordered, open_database, passage, sync, transaction
 from .filelocks import Gate
 
 T = TypeVar("T")
@@ -29,10 +29,11 @@ _REST = 0.2
 
 
 class _Operation(Generic[T]):
-    """One thread's work, done by whichever thread leads."""
+    """One thread's work, done by whichever thread leads. `lasting`: a power cut must not undo it."""
 
-    def __init__(self, work: Work[T]) -> None:
+    def __init__(self, work: Work[T], lasting: bool) -> None:
         self.work = work
+        self.lasting = lasting
         self.done = False
         self.problem: Exception | None = None
         self.value: T | None = None
@@ -90,6 +91,8 @@ class Store:
         self._queue: deque[_Operation[Any]] = deque()
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
+        self._syncs = True  # the writer's commits last
+        self._ordered = False
         self._new_locks()
         _STORES.add(self)
 
@@ -98,21 +101,24 @@ class Store:
         self._leading = threading.Lock()
         self._reading = threading.Lock()
 
-    def write(self, work: Work[T]) -> T:
-        """Do the work in a transaction and return what it returned, once that is durable.
+    def write(self, work: Work[T], *, lasting: bool = True) -> T:
+        """Do the work in a transaction and return what it returned, once every process sees it.
+
+        lasting  it is on the disk, too; else it is there with the next write that has to be, or when the system likes
 
         The first thread to come leads: it does the work of all that queued up meanwhile and commits once. The others
         are told when theirs is done; they do not queue for the lead to find out.
         """
-        operation = _Operation(work)
+        operation = _Operation(work, lasting)
         self._queue.append(operation)
         try:
             if self._leading.locked():
                 operation.rest()
             while not operation.done:
-                with self._lead_taken():
+                with self._leading:
                     if not operation.done:
                         self._lead(operation)
+                self._call_next()
         except BaseException:
             with contextlib.suppress(ValueError):
                 self._queue.remove(operation)  # interrupted while waiting: nobody needs it any more
@@ -124,8 +130,12 @@ class Store:
         """Lead; whoever came meanwhile leads next."""
         with self._leading:
             yield
-        with contextlib.suppress(IndexError):
-            self._queue[0].call()
+        self._call_next()
+
+    def _call_next(self) -> None:
+        for first in self._queue.copy():
+            first.call()
+            break
 
     def read(self, work: Work[T]) -> T:
         """Do the work on one consistent state."""
@@ -145,6 +155,7 @@ class Store:
     def _writing(self) -> sqlite3.Connection:
         if self._writer is None:
             self._writer = open_database(self._path, lambda: passage(self._gate, PATIENCE), PATIENCE)
+            self._syncs, self._ordered = True, is_ordered(self._writer)
         return self._writer
 
     @contextlib.contextmanager
@@ -160,6 +171,7 @@ class Store:
             with passage(self._gate, PATIENCE):
                 committing = False
                 try:
+                    self._syncs = self._choose(db)
                     db.execute("BEGIN IMMEDIATE")
                     batch = self._gathered()
                     if not all(operation.attempt(db, apart=False) for operation in batch):
@@ -195,11 +207,18 @@ class Store:
             for operation in batch:
                 operation.finish()
 
+    def _choose(self, db: sqlite3.Connection) -> bool:
+        """Whether the next commit lasts: where one of those who wait needs it."""
+        lasting = not self._ordered or any(operation.lasting for operation in self._queue.copy())
+        if lasting is not self._syncs:
+            sync(db, each=lasting)
+        return lasting
+
     def _gathered(self) -> list[_Operation[Any]]:
+        """Those who wait; one that came too late to say that it has to last waits for the next commit."""
         batch: list[_Operation[Any]] = []
-        with contextlib.suppress(IndexError):
-            while True:
-                batch.append(self._queue.popleft())
+        while self._queue and (self._syncs or not self._queue[0].lasting):
+            batch.append(self._queue.popleft())
         return batch
 
     def close(self) -> None:
