@@ -16,8 +16,9 @@ from PIL import Image
 import ai302_core
 from ai302_core import errors
 from ai302_core._files.naming import plan
+from ai302_core._version import VERSION
 from ai302_core.assets import Asset, Media
-from ai302_core.cli import EXITS, VERSION, _thumbnail
+from ai302_core.cli import EXITS, _thumbnail
 from ai302_core.cli._options import absolute
 from ai302_core.cli._progress import duration, phrase
 from ai302_core.cli._requests import typed

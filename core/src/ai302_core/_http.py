@@ -85,7 +85,7 @@ class Transport:
             "verify": self._context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             "follow_redirects": False,
             "cookies": jar,
-            "headers": {"user-agent": exchange.user_agent(), "accept-encoding": bodies.ACCEPTED},
+            "headers": {"user-agent": exchange.USER_AGENT, "accept-encoding": bodies.ACCEPTED},
         }
 
     def _made(self, keepalive: float, *, plain: bool) -> _Line:

@@ -6,8 +6,6 @@ start.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -111,6 +109,9 @@ def _checked(found: Sequence[Layer]) -> dict[str, Any]:
 
 def _digest(found: Sequence[Layer]) -> str | None:
     """What the layers say and all that the verdict on it depends on; None for what JSON cannot tell apart."""
+    import hashlib
+    import json
+
     rules = [_remembered.stamp(Path(__file__).with_name("_config") / "validation.py"), _remembered.stamp(__file__)]
     try:
         text = json.dumps([_remembered.surroundings(), rules, [layer.data for layer in found]], allow_nan=False)

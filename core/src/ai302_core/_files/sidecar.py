@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from ai302_core._version import VERSION
 from ai302_core.assets import to_iso
 from ai302_core.jobs import Job
 from ai302_core.ledger import FileRecord
@@ -44,7 +44,7 @@ def document(job: Job, files: Sequence[FileRecord]) -> dict[str, Any]:
         "started_at": to_iso(job.started_at),
         "finished_at": to_iso(job.finished_at),
         "warnings": [{"code": entry.code, "message": entry.message} for entry in job.warnings],
-        "versions": {"ai302-core": _version()},
+        "versions": {"ai302-core": VERSION},
     }
     return {name: value for name, value in values.items() if value not in (None, "", [])}
 
@@ -62,13 +62,6 @@ def _file(record: FileRecord) -> dict[str, Any]:
         "size": record.size,
         **told,
     }
-
-
-def _version() -> str:
-    try:
-        return version("ai302-core")
-    except PackageNotFoundError:  # run from its sources
-        return ""
 
 
 def keep(job: Job, files: Sequence[FileRecord]) -> Path | None:

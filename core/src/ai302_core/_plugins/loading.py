@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Plugin", "load_one"]
 
 API = 1
+_CODE = (".py", ".so", ".pyd")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,16 +94,26 @@ def _imported(entry: Installed) -> ModuleType:
         ) from problem
 
 
-def _check_home(entry: Installed, module: ModuleType) -> None:
-    """The module must be the distribution's own, where the distribution lists its files (an editable one does not)."""
-    own: set[Path] = set()
+def _listed(entry: Installed) -> list[Path]:
+    """The files of its distribution; RECORD is read without importlib.metadata, which every start would pay for."""
+    if entry.metadata:
+        lines = Path(entry.metadata, "RECORD").read_text("utf-8").splitlines()
+        names = (line.rsplit(",", 2)[0].strip('"').replace('""', '"') for line in lines)
+        return [Path(entry.location, name) for name in names]
     from importlib.metadata import distribution
 
+    return [Path(str(file.locate())) for file in distribution(entry.distribution).files or ()]
+
+
+def _check_home(entry: Installed, module: ModuleType) -> None:
+    """The module must be the distribution's own, where the distribution lists its files (an editable one does not)."""
+    own: list[Path] = []
     with suppress(Exception):
-        for file in distribution(entry.distribution).files or ():
-            if file.suffix in (".py", ".so", ".pyd") and not file.name.startswith("__editable__"):
-                own.add(Path(str(file.locate())).resolve())
-    if module.__file__ is not None and own and Path(module.__file__).resolve() not in own:
+        own = [file for file in _listed(entry) if file.suffix in _CODE and not file.name.startswith("__editable__")]
+    if module.__file__ is None or not own:
+        return
+    here = Path(module.__file__).resolve()
+    if not any(file.name == here.name and file.resolve() == here for file in own):
         raise _broken(
             entry,
             f"the module {entry.module} is another one, from {module.__file__}",

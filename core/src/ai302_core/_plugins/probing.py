@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ai302_core.errors import PluginError
 
+from . import remembering
 from .installed import Installed, installed
 from .loading import load_one
+from .remembering import Stamps
 
 __all__ = ["PluginReport", "report"]
 
@@ -40,30 +42,56 @@ class PluginReport:
     remedy: str = ""
 
 
-def report(limit: float = 20.0) -> tuple[PluginReport, ...]:
+_Trial = tuple[PluginReport, Stamps | None]
+
+
+def report(limit: float = 20.0, *, remembered: bool = False) -> tuple[PluginReport, ...]:
     """One report for each installed plugin, by name. Each has `limit` seconds to load.
+
+    remembered  whoever loaded when last tried is not tried again while nothing that this hangs on has changed: its own
+                files, those of what it imported, Python, this library, and what is installed beside it
 
     A process costs more than a plugin, so all are tried in one at first; whoever does not load there, or whose turn
     never came, is tried in a process of its own: nobody is called broken for what another one did.
     """
+    entries = installed()
+    known, files = remembering.fine(entries) if remembered else ({}, {})
+    reports = {entry: _known(entry, told) for entry, told in known.items()}
+    untried = [entry for entry in entries if entry not in known]
+    for one, stamps in _tried(untried, limit) if untried else ():
+        reports[one.plugin] = one
+        if one.ok and stamps is not None:
+            known[one.plugin] = vars(one)
+            files |= stamps
+    if untried:
+        remembering.keep(known, files)
+    return tuple(reports[entry] for entry in entries)
+
+
+def _known(entry: Installed, told: Mapping[str, Any]) -> PluginReport:
+    return PluginReport(plugin=entry, ok=True, operations=tuple(told["operations"]), gateways=tuple(told["gateways"]))
+
+
+def _tried(entries: Sequence[Installed], limit: float) -> list[_Trial]:
     from concurrent.futures import ThreadPoolExecutor
 
-    entries = installed()
-    fine = {one.plugin: one for one in _told(entries, limit / 4)[0] if one.ok} if len(entries) > 1 else {}
+    fine = (
+        {one.plugin: (one, files) for one, files in _told(entries, limit / 4)[0] if one.ok} if len(entries) > 1 else {}
+    )
     with ThreadPoolExecutor(max_workers=4) as pool:
-        return tuple(pool.map(lambda entry: fine.get(entry) or _alone(entry, limit), entries))
+        return list(pool.map(lambda entry: fine.get(entry) or _alone(entry, limit), entries))
 
 
-def _alone(entry: Installed, limit: float) -> PluginReport:
+def _alone(entry: Installed, limit: float) -> _Trial:
     found, ended = _told([entry], limit)
     if found:
         return found[0]
     if ended is None:
-        return _failed(entry, f"importing it takes longer than {limit:g} s")
-    return _failed(entry, f"importing it ends Python itself (exit code {ended})")
+        return _failed(entry, f"importing it takes longer than {limit:g} s"), None
+    return _failed(entry, f"importing it ends Python itself (exit code {ended})"), None
 
 
-def _told(entries: Sequence[Installed], limit: float) -> tuple[list[PluginReport], int | None]:
+def _told(entries: Sequence[Installed], limit: float) -> tuple[list[_Trial], int | None]:
     """What a child told of these before it ended, and its exit code; None: it was ended after `limit` seconds."""
     import subprocess
 
@@ -84,13 +112,16 @@ def _told(entries: Sequence[Installed], limit: float) -> tuple[list[PluginReport
         text = late.stdout or b""
     answers = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith(b"\n")]
     return [
-        PluginReport(
-            plugin=entry,
-            ok=told["ok"],
-            operations=tuple(told["operations"]),
-            gateways=tuple(told["gateways"]),
-            reason=told["reason"],
-            remedy=told["remedy"],
+        (
+            PluginReport(
+                plugin=entry,
+                ok=told["ok"],
+                operations=tuple(told["operations"]),
+                gateways=tuple(told["gateways"]),
+                reason=told["reason"],
+                remedy=told["remedy"],
+            ),
+            told["files"],
         )
         for entry, told in zip(entries, answers, strict=False)  # the child may have ended early
     ], ended
@@ -116,12 +147,17 @@ def answer(named: Sequence[Sequence[str]]) -> None:
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
     known = {(entry.name, entry.distribution): entry for entry in installed()}
+    before, watched = set(sys.modules), set[str]()
     for name, distribution in named:
-        told: dict[str, Any] = {"ok": True, "operations": [], "gateways": [], "reason": "", "remedy": ""}
+        told: dict[str, Any] = {"ok": True, "operations": [], "gateways": [], "reason": "", "remedy": "", "files": None}
         try:
             family = load_one(known[name, distribution]).family
             told["operations"] = [operation.name for operation in family.operations]
             told["gateways"] = [gateway.name for gateway in family.gateways]
+            files = remembering.watched(known[name, distribution].module, before)
+            if files is not None:  # what an earlier one has told of is in the parent's hands
+                told["files"] = {path: stamp for path, stamp in files.items() if path not in watched}
+                watched |= files.keys()
         except PluginError as problem:
             told |= {"ok": False, "reason": problem.message, "remedy": problem.hint}
         out.write(json.dumps(told).encode() + b"\n")

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import cache
 
 from ai302_core._steps import Call, Reply
+from ai302_core._version import VERSION
 
 from . import bodies
 
-
-@cache
-def user_agent() -> str:
-    """What this library calls itself."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return f"ai302-core/{version('ai302-core')}"
-    except PackageNotFoundError:
-        return "ai302-core"
+USER_AGENT = f"ai302-core/{VERSION}"
+"""What this library calls itself."""
 
 
 def headers(call: Call) -> dict[str, str]:
@@ -28,7 +20,7 @@ def headers(call: Call) -> dict[str, str]:
 
 def lines(call: Call) -> Iterator[tuple[str, str]]:
     """Every line of a request but its host's."""
-    yield "User-Agent", user_agent()
+    yield "User-Agent", USER_AGENT
     yield "Accept-Encoding", bodies.ACCEPTED
     yield from headers(call).items()
     if call.body or call.method != "GET":

@@ -23,7 +23,7 @@ class FastClient:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=SOCKETS, ssl=context),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"user-agent": exchange.user_agent(), "accept-encoding": bodies.ACCEPTED},
+            headers={"user-agent": exchange.USER_AGENT, "accept-encoding": bodies.ACCEPTED},
             auto_decompress=False,
         )
 

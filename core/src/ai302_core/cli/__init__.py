@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 
+from ai302_core._version import VERSION
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-VERSION = "0.1.0"
-"""The distribution's version: asking its metadata would cost more than the rest of `gen302 --version`."""
 
 VERBS = (
     # verb, what it does, the module that performs it

@@ -7,9 +7,8 @@ import keyword
 import re
 from typing import Any
 
+from ai302_core._version import VERSION
 from ai302_core.errors import ParameterError
-
-from . import VERSION
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 

@@ -17,12 +17,13 @@ from ai302_core import _clock, registry
 from ai302_core._flows import costs
 from ai302_core._steps import Call, Reply
 from ai302_core._transport import carriers
+from ai302_core._version import VERSION
 from ai302_core._wire import reading
 from ai302_core.errors import Ai302Error, ConfigError, PluginError, TransportError
 from ai302_core.jobs import Status
 from ai302_core.requests import ImageRequest
 
-from . import VERSION, _options, _verdict
+from . import _options, _verdict
 from ._options import Parser
 from ._session import Session, execute
 

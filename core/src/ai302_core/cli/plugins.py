@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ai302_core import registry
+from ai302_core import config, registry
 from ai302_core.errors import ConfigError, ParameterError
 
 from . import _options
@@ -50,8 +50,8 @@ def _plugins(session: Session) -> int:
 
 
 def _list(session: Session) -> int:
-    allowed = session.connection.settings.plugins
-    reports = registry.report()
+    allowed = config.load_settings(session.options.config).plugins
+    reports = registry.report(remembered=True)
     rows = [("FAMILY", "DISTRIBUTION", "VERSION", "STATE")]
     for one in reports:
         entry = one.plugin
