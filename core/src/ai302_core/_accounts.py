@@ -60,5 +60,7 @@ class Account:
 
     def unread(self) -> dict[str, Rule]:
         """The fields of requests that the gateway does not take, as rules."""
+        if not self.gateway.unread:
+            return {}
         rule = Rule(taken=False, instead=f"Gateway {self.gateway.name} is not known to take it.")
         return dict.fromkeys(self.gateway.unread, rule)

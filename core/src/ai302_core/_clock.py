@@ -7,7 +7,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ELAPSED: Callable[[], float] = (
     partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
 )
-_STARTED = datetime.now(UTC), ELAPSED()
+_STARTED = time.time(), ELAPSED()
 SLICE = 0.01
 """Seconds of one slice."""
 _slices: WeakKeyDictionary[AbstractEventLoop, _Slices] = WeakKeyDictionary()
@@ -28,7 +28,7 @@ _LETTERS = "abcdefghjkmnpqrstvwxyz23456789"
 def now() -> datetime:
     """Aware UTC, from one reading of the wall clock and the machine's uptime: it cannot jump."""
     start, elapsed = _STARTED
-    return start + timedelta(seconds=ELAPSED() - elapsed)
+    return datetime.fromtimestamp(start + ELAPSED() - elapsed, UTC)
 
 
 def new_id() -> str:

@@ -7,11 +7,11 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from . import _clock, _http, _turns
 from ._bells import Bells
@@ -57,11 +57,21 @@ class Stop:
 
 
 class SignalStop(Stop):
-    """The same, asked by Ctrl-C. The second Ctrl-C does not wait any more."""
+    """The same, asked by Ctrl-C in the main thread while it is held. The second Ctrl-C does not wait any more."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._resting = False
+        self.asked = self._resting = False  # no event: no other thread asks
+
+    def __enter__(self) -> Self:
+        _set_signal(signal.SIGINT, self.heard)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _set_signal(signal.SIGINT, signal.default_int_handler)
+
+    def ask(self) -> None:
+        """Stop at the next rest."""
+        self.asked = True
 
     def heard(self, number: int, frame: FrameType | None) -> None:
         """The signal handler: no locks here, it may run anywhere in the main thread."""
@@ -81,19 +91,15 @@ class SignalStop(Stop):
             self._resting = False
 
 
-@contextlib.contextmanager
-def _holding_ctrl_c() -> Iterator[Stop | None]:
-    """In the main thread of a program with Python's own Ctrl-C, a Stop that hears it; elsewhere None."""
+# Without the enum in which Python 3.11 seeks every handler, in vain and by an exception.
+_set_signal = getattr(signal.signal, "__wrapped__", signal.signal)
+_get_signal = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
+
+
+def _hears_ctrl_c() -> bool:
+    """Whether this is the main thread of a program with Python's own Ctrl-C."""
     main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield None
-        return
-    stop = SignalStop()
-    signal.signal(signal.SIGINT, stop.heard)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    return main and _get_signal(signal.SIGINT) is signal.default_int_handler
 
 
 class SyncDriver:
@@ -125,11 +131,11 @@ class SyncDriver:
 
     def pay(self, flow: Flow[T], stop: Stop | None = None) -> T:
         """Run a flow that pays: a Ctrl-C is held until its receipt is written, then raised with its outcome."""
-        if stop is not None:
+        if stop is not None or not _hears_ctrl_c():
             return self.run(flow, stop)
-        with _holding_ctrl_c() as own:
+        with SignalStop() as own:
             outcome = self.run(flow, own)
-        if own is not None and own.asked:
+        if own.asked:
             interrupt = Interrupted()
             interrupt.outcome = outcome
             raise interrupt

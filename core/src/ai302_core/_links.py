@@ -87,7 +87,8 @@ def expiry(url: str) -> datetime | None:
 
 def expiry_notice(assets: Sequence[Asset], now: datetime) -> Notice | None:
     """A notice when the first of these links to die has died, or dies within two hours; else None."""
-    moments = [asset.expires_at or expiry(asset.url) for asset in assets if asset.url]
+    links = {(asset.url, asset.expires_at) for asset in assets if asset.url}
+    moments = [known or expiry(link) for link, known in links]
     first = min((moment for moment in moments if moment), default=None)
     if first is None or first - now > _NEAR:
         return None

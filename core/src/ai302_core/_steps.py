@@ -10,11 +10,11 @@ import base64
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast
 
 from . import _paths
+from ._frozen import once
 from .errors import Ai302Error, LedgerError, TransportError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = field(default=b"", repr=False)
 
-    @cached_property
+    @once
     def document(self) -> Any:
         """The body as JSON; None when it is empty, no JSON, or nested beyond reason."""
         try:

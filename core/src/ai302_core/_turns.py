@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
 PAID_AT_ONCE = 16
@@ -45,20 +45,24 @@ class Places:
     def __init__(self, count: int | None) -> None:
         self._free = None if count is None else threading.Semaphore(count)
 
-    @contextmanager
-    def one(self, stop: Asked | None) -> Iterator[bool]:
+    def one(self, stop: Asked | None) -> AbstractContextManager[bool]:
         """Hold a place; False, and none is held, for who is asked to stop while it waits."""
-        if self._free is None:
-            yield True
+        return _ROOM if self._free is None else _place(self._free, stop)
+
+
+_ROOM = nullcontext(True)
+
+
+@contextmanager
+def _place(free: threading.Semaphore, stop: Asked | None) -> Iterator[bool]:
+    while not free.acquire(timeout=0.1):
+        if stop is not None and stop.asked:
+            yield False
             return
-        while not self._free.acquire(timeout=0.1):
-            if stop is not None and stop.asked:
-                yield False
-                return
-        try:
-            yield stop is None or not stop.asked
-        finally:
-            self._free.release()
+    try:
+        yield stop is None or not stop.asked
+    finally:
+        free.release()
 
 
 def _after_fork_in_child() -> None:

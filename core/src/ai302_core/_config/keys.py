@@ -56,6 +56,7 @@ class SecretKey:
 
 
 @lru_cache(maxsize=64)
+@lru_cache(maxsize=64)  # asked for at every key
 def normalise_base_url(url: str) -> str:
     """The address without its tail: scheme and host in lower case, no `/`, `/v1`, `/mj`, `/mj-fast` … at the end.
 
@@ -165,6 +166,7 @@ def key_for(
     raise _missing(host, names[0])
 
 
+@lru_cache(maxsize=64)
 def _origin(address: str) -> str:
     parts = urlsplit(address)
     return f"{parts.scheme}://{parts.netloc}"

@@ -73,12 +73,9 @@ def _unread(account: Account, request: Request, rules: Mapping[str, Rule]) -> di
 
     A family that does not take a field anywhere says its own way instead.
     """
-    written = request.written()
-    return {
-        name: rule
-        for name, rule in account.unread().items()
-        if name in written and (name not in rules or rules[name].taken)
-    }
+    unread = account.unread()
+    written = request.written() if unread else {}
+    return {name: rule for name, rule in unread.items() if name in written and (name not in rules or rules[name].taken)}
 
 
 def _guessing(account: Account, model: str | None, notice: Notice) -> Notice:
@@ -151,9 +148,8 @@ def _models_fit(operation: Operation, model: str | None) -> bool:
 def _as(request: Request, cls: type[Request], account: Account) -> Request:
     if isinstance(request, cls):
         return request
-    names = {item.name for item in fields(cls)}
     written = request.written()
-    foreign = [name for name in written if name not in names]
+    foreign = [name for name in written if name not in cls.__dataclass_fields__]
     if foreign:
         raise ParameterError(
             f"{account.family.name} has no {foreign[0]!r} of {type(request).__name__}; unset it, or choose the family "

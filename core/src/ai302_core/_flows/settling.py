@@ -29,6 +29,16 @@ _CANCEL_PATIENCE = 30.0
 def settle(account: Account, job: Job, *, timeout: float | None, on_update: OnUpdate | None) -> Flow[Job]:
     """Follow a job until nothing more happens to it without its caller. A free flow."""
     job = yield from looking.current(job)
+    if job.status is Status.SUBMITTING:
+        job = yield from _sent(account, job, timeout)
+    if job.status is Status.UNCONFIRMED and job.remote_id is not None:
+        (seen,) = yield from looking.look(account, [job])
+        job = seen.job
+    return (yield from waiting.follow(account, job, timeout=timeout, on_update=on_update))
+
+
+def _sent(account: Account, job: Job, timeout: float | None) -> Flow[Job]:
+    """The job once whoever sends it has its receipt."""
     start = yield from Now()
     limit = waiting.patience(account, job) if timeout is None else timeout
     while job.status is Status.SUBMITTING:
@@ -37,10 +47,7 @@ def settle(account: Account, job: Job, *, timeout: float | None, on_update: OnUp
             raise outcomes.overdue(account, job, limit)
         yield from Sleep(0.2, _policies.SPREAD)
         job = yield from looking.current(job)
-    if job.status is Status.UNCONFIRMED and job.remote_id is not None:
-        (seen,) = yield from looking.look(account, [job])
-        job = seen.job
-    return (yield from waiting.follow(account, job, timeout=timeout, on_update=on_update))
+    return job
 
 
 def cancel(account: Account, job: Job) -> Flow[Job]:

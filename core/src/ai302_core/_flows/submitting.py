@@ -98,7 +98,8 @@ def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
     Raises ParameterError, ConfigError, KeyConflict, BudgetExceeded, ApiError, TransportError(sent=False) when nothing
     was created, JobUnconfirmed when nobody knows.
     """
-    if order.key is not None and not order.implied and (yield from Record(lambda ledger: ledger.url)) == "off":
+    remembers = (yield from Record(lambda ledger: ledger.url)) != "off"
+    if order.key is not None and not order.implied and not remembers:
         raise ConfigError(
             "A key needs a ledger to be remembered in, and it is off. Nothing was sent.",
             hint="Leave `ledger` at its default, or drop the key.",
@@ -109,7 +110,8 @@ def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
         order = replace(order, save_to=naming.fill(order.save_to, {}))
     loaded = yield from pictures(made.request)
     stored = remembered(request, loaded)
-    digest = planning.digest(stored, order.parent.id if order.parent else None)
+    # Where nothing is remembered nobody compares it.
+    digest = planning.digest(stored, order.parent.id if order.parent else None) if remembers or order.once else ""
     order = yield from _known(order, digest)
     if order.key is not None and not order.again:
         held = yield from holder(account, order, digest)

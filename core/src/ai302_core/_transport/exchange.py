@@ -45,5 +45,6 @@ def reply(call: Call, status: int, headers: dict[str, str], body: bytes) -> Repl
     key = call.secret[1].split()[-1] if call.secret and call.secret[1].strip() else ""
     if len(key) >= 6:
         body = body.replace(key.encode(), b"***")
-        headers = {name: value.replace(key, "***") for name, value in headers.items()}
+        if key in "\n".join(headers.values()):
+            headers = {name: value.replace(key, "***") for name, value in headers.items()}
     return Reply(status, headers, body)

@@ -24,9 +24,16 @@ _WRITER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=
 
 
 class Watched:
-    """A request that remembers which of its fields were read: what nothing reads would be dropped silently."""
+    """A request that remembers which of its fields were read: what nothing reads would be dropped silently.
+
+    Fields nobody wrote are read like any attribute: nothing would be dropped with them.
+    """
 
     def __init__(self, request: Request, read: set[str]) -> None:
+        unset = vars(self)
+        unset.update(vars(request))
+        for name in request.written():
+            del unset[name]
         self._request = request
         self._read = read
 

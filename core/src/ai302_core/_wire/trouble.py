@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from ai302_core._accounts import Account
 from ai302_core._steps import Reply
@@ -38,14 +40,26 @@ class Trouble:
         return (self.missing or self.fatal) and not isinstance(self.error, (AuthenticationError, BalanceError))
 
 
+@lru_cache(maxsize=64)
+def _searches(texts: tuple[str, ...]) -> list[Callable[[str], object]]:
+    """What finds each of these regular expressions."""
+    return [re.compile(text).search for text in texts]
+
+
+def _says(reply: Reply, texts: tuple[str, ...]) -> bool:
+    """Whether one of these stands where a body begins."""
+    if not texts:
+        return False
+    head = reply.text[:2000]
+    return any(search(head) for search in _searches(texts))
+
+
 def unreadable(
     account: Account, operation: Operation, reply: Reply, now: datetime, remote_id: str | None = None
 ) -> Trouble | None:
     """The trouble with a reply that says nothing about a job; None when it does."""
     name = f"{account.name} ({account.gateway.name})"
-    missing = reply.status in operation.missing or bool(
-        operation.missing_texts and any(re.search(text, reply.text[:2000]) for text in operation.missing_texts)
-    )
+    missing = reply.status in operation.missing or _says(reply, operation.missing_texts)
     empty = 200 <= reply.status < 300 and reply.document is None and reply.body.strip() in (b"", b"null")
     if missing or empty:
         unknown = NotFoundError(

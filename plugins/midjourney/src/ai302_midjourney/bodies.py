@@ -45,6 +45,15 @@ _BOUNDS: Mapping[str, Rule] = {
     "omni_weight": Rule(least=1, most=1000),
 }
 
+_WORDS = Rule(required=True, most=LONGEST, instead="Say in words what to make.")
+_PICTURES: Mapping[str, Rule] = {
+    "size": Rule(taken=False, instead="Give its shape as aspect_ratio; Midjourney chooses the pixels."),
+    "resolution": Rule(taken=False, instead="Upscale a finished picture: act(job, 'upscale-1')."),
+    "count": Rule(allowed=(4,), instead="Midjourney makes four at a time; submit more often for more."),
+    "mask": Rule(taken=False, instead="Upscale a finished picture, then act(job, 'vary-region', mask=…)."),
+    **_BOUNDS,
+}
+
 
 def route(request: Any) -> dict[str, str]:
     """The speed chooses the path's prefix; as `mode`, it may go into the body (wire/midjourney.md 1.3, 2026-11-21)."""
@@ -68,19 +77,12 @@ def _worded(request: Any) -> Rule:
         raise ParameterError(
             "negative_prompt: it holds a flag; put flags into the prompt. Nothing was sent.", field="negative_prompt"
         )
-    return Rule(required=True, most=LONGEST, instead="Say in words what to make.")
+    return _WORDS
 
 
 def imagine_rules(request: ImagineRequest) -> dict[str, Rule]:
     """What Midjourney does with the fields of a picture."""
-    return {
-        "prompt": _worded(request),
-        "size": Rule(taken=False, instead="Give its shape as aspect_ratio; Midjourney chooses the pixels."),
-        "resolution": Rule(taken=False, instead="Upscale a finished picture: act(job, 'upscale-1')."),
-        "count": Rule(allowed=(4,), instead="Midjourney makes four at a time; submit more often for more."),
-        "mask": Rule(taken=False, instead="Upscale a finished picture, then act(job, 'vary-region', mask=…)."),
-        **_BOUNDS,
-    }
+    return {"prompt": _worded(request), **_PICTURES}
 
 
 def imagine(request: ImagineRequest) -> dict[str, Any]:
