@@ -23,10 +23,11 @@ import pytest
 
 from ai302_core import _sqlite
 from ai302_core._accounts import Timeouts
-from ai302_core._drivers import AsyncDriver, Interrupted, Stop, SyncDriver
+from ai302_core._drivers import AsyncDriver, SyncDriver
 from ai302_core._flows import submitting
 from ai302_core._flows.submitting import Order
 from ai302_core._http import Transport
+from ai302_core._stopping import Interrupted, Stop
 from ai302_core._turns import AHEAD, PAID_AT_ONCE
 from ai302_core.jobs import Status
 from ai302_core.requests import ImageRequest

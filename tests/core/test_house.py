@@ -27,8 +27,8 @@ FLOORS = {
     FILES: "_files",  # what flows have done with files: no network, no clock
     DECISIONS: "_accounts _flows _wire _batch downloads",
     PERFORMERS: """
-        _clock _bells _threads _turns _http _transport _drivers _remembered config _config registry _plugins _sqlite
-        _observing observers
+        _clock _bells _threads _turns _stopping _http _transport _drivers _remembered config _config registry _plugins
+        _sqlite _observing observers
     """,
     PROVIDERS: "_opening _connection _many _loopthread providers async_providers notebooks webhooks",
     SANDBOX: "sandbox",

@@ -16,7 +16,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ai302_core import _clock, _drivers, _http, _sqlite
+from ai302_core import _clock, _drivers, _http, _sqlite, _stopping
 from ai302_core._accounts import Account, Timeouts
 from ai302_core._flows import acting, settling, submitting
 from ai302_core._flows.submitting import Order
@@ -73,7 +73,7 @@ class _Driver(_drivers.SyncDriver):
         self.slowest = 0.0
         self._resumed: float | None = None
 
-    def run(self, flow: Flow[T], stop: _drivers.Stop | None = None) -> T:
+    def run(self, flow: Flow[T], stop: _stopping.Stop | None = None) -> T:
         global _hooked
         if not _hooked:
             sys.addaudithook(_audit)
@@ -92,7 +92,7 @@ class _Driver(_drivers.SyncDriver):
             self.slowest = max(self.slowest, time.monotonic() - self._resumed)
         self._resumed = None
 
-    def perform(self, step: Step[Any], stop: _drivers.Stop | None) -> Any:
+    def perform(self, step: Step[Any], stop: _stopping.Stop | None) -> Any:
         self._rested()
         me = threading.get_ident()
         heard = _watching.pop(me, None)
