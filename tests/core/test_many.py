@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import warnings
+from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +16,9 @@ import pytest
 from ai302_core import _clock
 from ai302_core._bells import Bells
 from ai302_core._flows.following import Agenda, Followed
+from ai302_core._flows.looking import Look
 from ai302_core._many import Crowd
-from ai302_core._policies import schedule
+from ai302_core._policies import Schedule, schedule
 from ai302_core.jobs import Job, Status
 from ai302_core.requests import ImageRequest
 
@@ -145,18 +148,43 @@ def test_what_comes_in_one_moment_is_done_in_slices_in_order(monkeypatch: pytest
     assert len(done) == 38
 
 
-def test_who_is_called_is_due_at_once_but_in_trouble() -> None:
-    now = datetime.now(UTC)
-    plan = schedule((60.0, 120.0), (), 2.0, 60.0, watched=False)
+def followed(plan: Schedule, now: datetime, names: Iterable[str], together: int = 1) -> list[Followed]:
+    """Jobs that are followed from now on, `together` in one look at most."""
     account: Any = SimpleNamespace(gateway=SimpleNamespace(lacks=()))
-    operation: Any = SimpleNamespace(many=None)
-    entries = [
+    operation: Any = SimpleNamespace(many=SimpleNamespace(size=together) if together > 1 else None)
+    return [
         Followed(
             account, operation, Job(id=name, provider="p", family="f", operation="o", gateway="g", base_url="u",
                                     status=Status.QUEUED, created_at=now), plan, 1800.0, now,
         )
-        for name in ("one", "two", "three")
+        for name in names
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("together", "most"), [(1, 6), (30, 60)])
+def test_what_began_together_comes_apart_unless_one_look_sees_it_all(together: int, most: int) -> None:
+    start = now = datetime.now(UTC)
+    agenda, seen = Agenda(), Counter[int]()
+    for entry in followed(schedule((0.0, 60.0), (), 1.0, 1.0, watched=False), now, map(str, range(60)), together):
+        agenda.add(entry, now)
+    looks, last = 0, {str(number): now for number in range(60)}
+    while now < start + timedelta(seconds=20):
+        now += timedelta(seconds=0.01)
+        for batch in list(agenda.due(now, 64)):
+            looks += 1
+            for entry in batch:
+                assert now - last[entry.job.id] <= timedelta(seconds=1.011), "no wait is longer than poll.maximum"
+                last[entry.job.id] = now
+            seen[int((now - start) / timedelta(seconds=0.01))] += len(batch)
+            assert agenda.take(batch, [Look(job=entry.job) for entry in batch], now) == []
+    late = [count for moment, count in seen.items() if moment > 1000]
+    assert max(late) <= most
+    assert 20 * 60 <= looks * together <= 23 * 60, "varied, and hardly more of them"
+
+
+def test_who_is_called_is_due_at_once_but_in_trouble() -> None:
+    now = datetime.now(UTC)
+    entries = followed(schedule((60.0, 120.0), (), 2.0, 60.0, watched=False), now, ("one", "two", "three"))
     agenda = Agenda()
     for entry in entries:
         agenda.add(entry, now)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ai302_core._accounts import Account
-from ai302_core._policies import Schedule
+from ai302_core._policies import SPREAD, Schedule
 from ai302_core._steps import Flow, Now
 from ai302_core.errors import Ai302Error
 from ai302_core.family import Operation
@@ -20,6 +21,9 @@ from .waiting import Watch, schedule_of
 
 _SHARED = 60.0
 """Seconds for which a schedule serves: what the ledger learns in a minute changes little."""
+
+_GOLDEN = (math.sqrt(5) - 1) / 2
+"""Steps of this part of a whole fill it evenly and never come back to where one was."""
 
 
 @dataclass
@@ -56,6 +60,7 @@ class Agenda:
     def __init__(self) -> None:
         self._heap: list[tuple[datetime, int, Followed]] = []
         self._count = 0
+        self._place = 0.0
         self._schedules: dict[tuple[str, str, str | None], tuple[datetime, Schedule]] = {}
 
     def __len__(self) -> int:
@@ -74,11 +79,24 @@ class Agenda:
         """Plan the next look at a job."""
         self._count += 1
         last = max(now, entry.since + timedelta(seconds=entry.limit))
-        due = min(last, now + timedelta(seconds=entry.watch.wait(entry.schedule, entry.job, now)))
+        due = min(last, now + timedelta(seconds=self._apart(entry, entry.watch.wait(entry.schedule, entry.job, now))))
         if entry.called and not entry.watch.failures:
             due = now
         entry.place, entry.called = self._count, False
         heapq.heappush(self._heap, (due, self._count, entry))
+
+    def _apart(self, entry: Followed, wait: float) -> float:
+        """The wait, varied by SPREAD: what began together, or was late together once, would come together for ever."""
+        looked, schedule = entry.watch.looked, entry.schedule
+        if entry.watch.failures or not (looked or _size(entry) == 1):  # a list is to be full; trouble has its own wait
+            return wait
+        if not looked:
+            self._move()
+        varied = wait + (2 * self._place - 1) * SPREAD * min(wait, schedule.interval)
+        return min(varied, max(wait, schedule.maximum) if looked else wait)
+
+    def _move(self) -> None:
+        self._place = (self._place + _GOLDEN) % 1.0
 
     def call(self, entry: Followed, now: datetime) -> None:
         """Let a job be looked at now, or once more when the look under way is back."""
@@ -120,6 +138,7 @@ class Agenda:
     def take(self, batch: Batch, looks: list[Look], now: datetime) -> Batch:
         """Note what was seen; those that are over come back, the others are planned again."""
         finished: Batch = []
+        self._move()  # once: what came as one list is one list again
         for entry, seen in zip(batch, looks, strict=True):
             entry.job = seen.job
             try:
