@@ -19,7 +19,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from ai302_core import ImageRequest, Job, Status, _many, aconnect
+from ai302_core import ImageRequest, Job, Status, _crowd, aconnect
 from ai302_core._flows import following
 from ai302_core.ledger import Intent
 
@@ -108,7 +108,7 @@ async def followed(config: dict[str, Any], ledger: str, count: int) -> dict[str,
 
 def measured(gateway: str, count: int, seconds: float, planned: float) -> dict[str, Any]:
     """One round: what the process used and what the server saw."""
-    _many.Agenda = Kept  # type: ignore[misc]
+    _crowd.Agenda = Kept  # type: ignore[misc]
     with server("--seconds", f"{seconds}", "--delay", "0.05") as address, tempfile.TemporaryDirectory() as folder:
         seeded(Path(folder, "ledger.db"), address, gateway, count, planned)
         config = settings(address, gateway, poll={"initial": planned, "maximum": 2 * planned})

@@ -15,9 +15,9 @@ import pytest
 
 from ai302_core import _clock
 from ai302_core._bells import Bells
+from ai302_core._crowd import Crowd
 from ai302_core._flows.following import Agenda, Followed
 from ai302_core._flows.looking import Look
-from ai302_core._many import Crowd
 from ai302_core._policies import Schedule, schedule
 from ai302_core.jobs import Job, Status
 from ai302_core.requests import ImageRequest

@@ -125,7 +125,9 @@ def test_the_list_of_families_opens_no_connection_and_tries_none_that_is_known_t
     assert found & never == set()
 
 
-LATER = {f"ai302_core.{name}" for name in ("downloads", "_many", "_loopthread", "async_providers", "_observing")}
+LATER = {
+    f"ai302_core.{name}" for name in ("downloads", "_crowd", "_many", "_loopthread", "async_providers", "_observing")
+}
 LATER |= {f"ai302_core._files.{name}" for name in ("fetching", "opening", "parts", "placing", "sidecar", "cutting")}
 LATER |= {"rich", "click", "aiohttp"}
 
@@ -142,3 +144,36 @@ def test_a_submit_brings_nothing_that_only_files_or_many_jobs_need(accepting: st
     assert found & LATER == set()
     again = loaded('from ai302_core.cli import main; assert main(["submit", "a lantern"]) == 0', env)
     assert again & (VALIDATION | {"importlib.metadata"}) == set()  # that configuration is known to be good
+
+
+ON_A_LOOP = """
+import asyncio, sys, threading
+from datetime import UTC, datetime
+from ai302_core import ImageRequest, Job, Status, aconnect
+
+class Imported:
+    def find_spec(self, name, path=None, target=None):
+        if threading.current_thread() is threading.main_thread():
+            print(name)
+
+async def main():
+    provider = aconnect("hero", api_key="sk-x", base_url="http://127.0.0.1:9", ledger="off",
+                        config={"providers": {"hero": {"family": "midjourney", "timeouts": {"wait": 0.01}}}})
+    job = Job(id="261121-k3v9xq2m", provider="hero", family="midjourney", operation="imagine", remote_id="7",
+              status=Status.RUNNING, created_at=datetime.now(UTC), base_url="http://127.0.0.1:9",
+              request=ImageRequest("a lantern"), route={"speed": ""})
+    provider._connection.ledger.write(job)
+    sys.meta_path.insert(0, Imported())
+    print("only", [type(outcome.error).__name__ async for outcome in provider.resume()])
+    await provider.aclose()
+
+asyncio.run(main())
+"""
+
+
+def test_nothing_is_imported_on_a_loop_that_follows_jobs() -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    run = subprocess.run(
+        [sys.executable, "-c", ON_A_LOOP], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert run.stdout.split("\n") == ["only ['JobTimeout']", ""]

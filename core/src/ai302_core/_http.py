@@ -8,9 +8,9 @@ import os
 import ssl
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import httpx
@@ -201,14 +201,17 @@ class Transport:
             busy[index] -= 1
         raise problem
 
+    def _prepare(self) -> None:
+        """Read the certificate authorities, import what httpx and whoever sends the looks import when they are used."""
+        with self._lock, suppress(*_MISCONFIGURED):  # the loop meets the same, and says so
+            asyncio.run(httpx.AsyncHTTPTransport(self._options()["verify"]).aclose())
+        carriers.ready()
+
     async def _on_loop(self) -> _OnLoop:
         self._ready()
         loop = asyncio.get_running_loop()
-        entry = self._loops.get(id(loop))
-        if (entry is None or entry.loop is not loop) and carriers.of_looks() != "httpx":
-            await asyncio.to_thread(
-                import_module, "ai302_core._transport.fast"
-            )  # a quarter of a second, which the loop has not got
+        if (entry := self._loops.get(id(loop))) is None or entry.loop is not loop:
+            await asyncio.to_thread(self._prepare)  # a third of a second, which the loop has not got
             entry = self._loops.get(id(loop))
         if entry is None or entry.loop is not loop:
             self._loops = {key: entry for key, entry in self._loops.items() if not entry.loop.is_closed()}
@@ -217,8 +220,7 @@ class Transport:
                 lines = [self._made_async() for _ in range(8)]
             except _MISCONFIGURED as problem:
                 raise diagnosis.unusable(problem) from None
-            assert self._context is not None
-            fast = carriers.fast(self._context)
+            fast = carriers.fast(self._options()["verify"])
             keeper = carriers.closing([*(client.aclose for client, _ in lines), *([fast.close] if fast else [])])
             entry = self._loops[id(loop)] = _OnLoop(loop, lines, [0] * 8, fast, keeper)
             await anext(keeper)

@@ -6,6 +6,7 @@ import ssl
 import sys
 import urllib.request
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 def of_looks() -> str:
     """What sends the looks of many jobs: "aiohttp" where it is installed and no proxy is in the way, else "httpx"."""
     return "aiohttp" if find_spec("aiohttp") is not None and direct() else "httpx"
+
+
+def ready() -> None:
+    """Import what sends them: a quarter of a second."""
+    if of_looks() != "httpx":
+        import_module(f"{__package__}.fast")
 
 
 def fast(context: ssl.SSLContext) -> FastClient | None:

@@ -13,6 +13,7 @@ from ai302_core import _loopthread, _many
 from ai302_core._batch import batches
 from ai302_core._batch.batches import Batch, Halt
 from ai302_core._batch.tables import Row
+from ai302_core._crowd import Crowd
 from ai302_core._flows import outcomes as _outcomes
 from ai302_core._flows.submitting import Order
 from ai302_core._many import Wanted
@@ -88,7 +89,7 @@ class Round:
             finished = self._finished(roles)
             for key, files in finished.items():
                 self._told(tally, watch, Outcome(key=key, job=self.jobs[key], files=files))
-            crowd = _many.Crowd(session.connection, None, roles=roles, sidecar=sidecar, on_update=watch.update)
+            crowd = Crowd(session.connection, None, roles=roles, sidecar=sidecar, on_update=watch.update)
             make = partial(_many.run_wanted, session.connection, self._orders(finished), crowd)
             # Closed here and not when it is forgotten: no receipt may still be under way when the ledger closes.
             with closing(_loopthread.in_thread(make, session.connection.release_loop)) as outcomes:

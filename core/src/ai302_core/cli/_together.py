@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ai302_core import _loopthread, _many
+from ai302_core._crowd import Crowd
 
 from . import _crowd, _verdict, make
 from ._progress import now, watching
@@ -66,7 +67,7 @@ def _waited(session: Session, jobs: Sequence[Job], seconds: float | None, tell: 
     """Follow these until they settle, or so many seconds; tell of each that did."""
 
     def follow(on_update: OnUpdate) -> AsyncIterator[Outcome]:
-        crowd = _many.Crowd(session.connection, None, on_update=on_update)
+        crowd = Crowd(session.connection, None, on_update=on_update)
         return _within(_many.follow(session.connection, jobs, crowd), seconds)
 
     session.goes_on = f"gen302 wait {' '.join(job.id for job in jobs)}"

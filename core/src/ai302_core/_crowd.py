@@ -1,0 +1,211 @@
+"""Many jobs on one event loop: followed by one agenda, saved, handed out as they settle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from . import _clock
+from ._accounts import Account
+from ._connection import Connection
+from ._flows import acting, looking, settling, waiting
+from ._flows import outcomes as _outcomes
+from ._flows.following import Agenda, Batch, Followed
+from ._flows.waiting import OnUpdate
+from .errors import Ai302Error
+from .jobs import Job, Outcome, Status
+
+IN_FLIGHT = 64
+"""Looks and downloads one process has on the wire at once."""
+
+
+class Crowd:
+    """The jobs one `run_many` or `resume` follows, on one event loop."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        save_to: str | None,
+        *,
+        roles: Sequence[str] | None = None,
+        sidecar: bool = True,
+        on_update: OnUpdate | None = None,
+    ) -> None:
+        self._connection = connection
+        self._save_to = save_to
+        self._roles = roles
+        self._sidecar = sidecar
+        self._on_update = on_update
+        self._agenda = Agenda()
+        self._looks = 0
+        self._followed: dict[str, tuple[Followed, Outcome]] = {}
+        self._done: asyncio.Queue[Outcome] = asyncio.Queue()
+        self._woken = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(IN_FLIGHT)
+        self._crash: BaseException | None = None
+        self.expected = 0
+
+    async def outcomes(self, feed: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[Outcome]:
+        """Every outcome, as it comes, while `feed` brings the jobs."""
+        feeding = asyncio.create_task(feed())
+        following = asyncio.create_task(self._follow())
+        given = 0
+        nxt: asyncio.Task[Outcome] | None = None
+        try:
+            while True:
+                if feeding.done() and given == self.expected:
+                    feeding.result()
+                    return
+                nxt = asyncio.create_task(self._done.get())
+                await asyncio.wait({nxt, following, *([] if feeding.done() else [feeding])},
+                                   return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
+                if following.done():
+                    following.result()
+                if self._crash is not None:
+                    raise self._crash
+                if nxt.done():
+                    given += 1
+                    yield nxt.result()
+                else:
+                    nxt.cancel()
+        finally:
+            ours = [feeding, following, *([nxt] if nxt is not None else [])]
+            while left := [task for task in (*ours, *self._tasks) if not task.done()]:  # one that ends may start others
+                for task in left:
+                    task.cancel()
+                await asyncio.gather(*left, return_exceptions=True)
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run work beside the others."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Work that fails with anything but an error of ours is a bug; it must end the whole, not hang it."""
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._crash = task.exception()
+            self._done.put_nowait(Outcome())
+
+    def failed(self, outcome: Outcome, error: Ai302Error) -> None:
+        """Hand out an outcome that is an error."""
+        self._done.put_nowait(replace(outcome, error=error))
+
+    async def take_on(self, account: Account, job: Job, outcome: Outcome) -> None:
+        """Follow a job, or finish it when there is nothing to follow."""
+        self._tell(job)
+        driver = self._connection.async_driver(account)
+        try:
+            if not job.status.followed:
+                job = await driver.run(settling.settle(account, job, timeout=None, on_update=None))
+                return await self._settled(account, job, outcome)
+            plan = await driver.run(self._agenda.schedule(account, job))
+            now = _clock.now()
+            operation = looking.operation_of(account, job)
+            entry = Followed(account, operation, job, plan, waiting.patience(account, job), now)
+        except Ai302Error as problem:
+            return self.failed(replace(outcome, job=job), problem)
+        self._followed[job.id] = entry, outcome
+        entry.called = self._connection.bells.missed(job.id)
+        self._agenda.add(entry, now)
+        self._woken.set()
+        return None
+
+    async def _follow(self) -> None:
+        with self._connection.bells.heard(partial(self._hear, asyncio.get_running_loop())):
+            while True:
+                now = _clock.now()
+                free = IN_FLIGHT - self._looks
+                for batch in self._agenda.due(now, free):
+                    self._looks += 1
+                    self.start(self._look(batch))
+                self._woken.clear()
+                await self._rest(self._agenda.wait(now) if free > 0 else None)
+
+    def _hear(self, loop: asyncio.AbstractEventLoop, job_id: str) -> bool:
+        followed = self._followed.get(job_id)
+        if followed is not None:
+            with suppress(RuntimeError):  # the loop ended a moment ago
+                loop.call_soon_threadsafe(self._call, followed[0])
+        return followed is not None
+
+    def _call(self, entry: Followed) -> None:
+        self._agenda.call(entry, _clock.now())
+        self._woken.set()
+
+    async def _rest(self, seconds: float | None) -> None:
+        """Until woken, or so many seconds. `wait_for` of Python 3.11 forgets a cancellation that meets the wake."""
+        alarm = None if seconds is None else asyncio.get_running_loop().call_later(seconds, self._woken.set)
+        try:
+            await self._woken.wait()
+        finally:
+            if alarm is not None:
+                alarm.cancel()
+
+    async def _look(self, batch: Batch) -> None:
+        account = batch[0].account
+        await _clock.turn()
+        try:
+            driver = self._connection.async_driver(account)
+            looks = await driver.run(looking.look_together(account, [entry.job for entry in batch]))
+            await _clock.turn()
+            finished = self._agenda.take(batch, looks, _clock.now())
+        except Ai302Error as problem:
+            finished = batch
+            for entry in batch:
+                entry.error = problem
+        self._looks -= 1
+        self._woken.set()
+        for entry in batch:
+            self._tell(entry.job)
+        for entry in finished:
+            _, outcome = self._followed.pop(entry.job.id)
+            if entry.error is not None:
+                self.failed(replace(outcome, job=entry.job), entry.error)
+            else:
+                self.start(self._settled(entry.account, entry.job, outcome))
+
+    def _tell(self, job: Job) -> None:
+        if self._on_update is not None:
+            self._on_update(job)
+
+    async def _settled(self, account: Account, job: Job, outcome: Outcome) -> None:
+        try:
+            if job.status is Status.INPUT_REQUIRED and acting.foreseen(job):
+                answered = await self._connection.async_driver(account).pay(lambda: acting.answer(account, job))
+                return await self.take_on(account, answered, outcome)
+            await self._finish(account, job, outcome)
+        except Ai302Error as problem:
+            self.failed(replace(outcome, job=job), problem)
+        return None
+
+    async def _finish(self, account: Account, job: Job, outcome: Outcome) -> None:
+        outcome = replace(outcome, job=job)
+        await _clock.turn()  # many settle in one look
+        try:
+            result = _outcomes.result(account, job)
+        except Ai302Error as problem:
+            return self.failed(outcome, problem)
+        driver = self._connection.async_driver(account)
+        files: tuple[Path, ...] = ()
+        error: Ai302Error | None = None
+        wanted = self._save_to or await driver.run(settling.destination(job))
+        if wanted is not None:
+            try:
+                async with self._slots:
+                    saved, notices = await driver.run(
+                        settling.save(job, self._save_to, roles=self._roles, sidecar=self._sidecar)
+                    )
+                files, job = tuple(saved), replace(job, warnings=(*job.warnings, *notices))
+            except Ai302Error as problem:
+                error = problem
+        result = replace(result, job=job, files=files)
+        self._done.put_nowait(replace(outcome, job=job, result=result, files=files, error=error))
+        return None
