@@ -55,7 +55,6 @@ class SecretKey:
         raise TypeError("A key is not pickled or copied; connect again where it is needed.")
 
 
-@lru_cache(maxsize=64)
 @lru_cache(maxsize=64)  # asked for at every key
 def normalise_base_url(url: str) -> str:
     """The address without its tail: scheme and host in lower case, no `/`, `/v1`, `/mj`, `/mj-fast` … at the end.
