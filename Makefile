@@ -105,10 +105,14 @@ $(VENV)/.made:
 	$$chosen -m venv $(VENV)
 	@touch $@
 
+$(VENV)/.build: $(VENV)/.made requirements/build.txt
+	$(call pip,-r requirements/build.txt)
+	@touch $@
+
 # Core and families in one command, so that each finds the others in these folders and never on an index.
-$(VENV)/.installed: $(VENV)/.made core/pyproject.toml $(FAMILIES:%=%/pyproject.toml)
+$(VENV)/.installed: $(VENV)/.build core/pyproject.toml $(FAMILIES:%=%/pyproject.toml)
 	@echo "· ai302-core and its families ($(notdir $(FAMILIES))), from this clone"
-	$(call pip,-e "./core[all]" $(FAMILIES:%=-e ./%))
+	$(call pip,--no-build-isolation -e "./core[all]" $(FAMILIES:%=-e ./%))
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.installed requirements/dev.txt requirements/docs.txt
