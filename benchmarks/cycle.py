@@ -1,4 +1,4 @@
-"""What the library costs beside the same requests written by hand with httpx: one submit, three looks, read."""
+"""What the library costs beside the same requests by hand with httpx: one submit, three looks, read; with a ledger too."""
 
 from __future__ import annotations
 

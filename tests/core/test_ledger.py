@@ -585,6 +585,34 @@ def test_whose_work_another_thread_did_does_not_queue_for_the_lead(
     ledger.close()
 
 
+def test_who_writes_alone_never_waits_and_many_share_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    monkeypatch.setattr(store, "_GATHERING", 60)
+    start = time.monotonic()
+    for number in range(5):
+        settle(ledger, take(ledger, a_job(f"alone-{number}")).job or a_job(), Status.QUEUED)
+    seen = threading.Thread(target=ledger.note, args=([(a_job("alone-0", status=Status.RUNNING), b"")],))
+    seen.start()
+    seen.join(30)  # and what a look saw waits for nobody
+    assert (seen.is_alive(), time.monotonic() - start < 30) == (False, True)
+    monkeypatch.setattr(store, "_GATHERING", 1.0)
+    before = _commits(tmp_path / "ledger.db-wal")
+    there = threading.Barrier(8)
+
+    def together(number: int) -> None:
+        there.wait(30)
+        take(ledger, a_job(f"t{number}"))
+
+    threads = [threading.Thread(target=together, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(ledger.jobs()) == 13
+    assert _commits(tmp_path / "ledger.db-wal") - before <= 3
+    ledger.close()
+
+
 def test_an_interrupted_leader_loses_nobody_elses_work(tmp_path: Path) -> None:
     ledger = SqliteLedger(tmp_path / "ledger.db")
     take(ledger, a_job("a"))

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -26,6 +27,10 @@ PATIENCE = 30.0
 
 _REST = 0.2
 """Seconds a thread waits to be told that its work is done before it asks to do it itself."""
+
+
+_GATHERING = 0.005
+"""Seconds between two commits of many threads: who comes meanwhile shares the next one, and its sync."""
 
 
 class _Operation(Generic[T]):
@@ -93,6 +98,7 @@ class Store:
         self._reader: sqlite3.Connection | None = None
         self._syncs = True  # the writer's commits last
         self._ordered = False
+        self._wrote: tuple[float, int | None] = 0.0, None  # when it was last committed, and which thread's work alone
         self._new_locks()
         _STORES.add(self)
 
@@ -167,6 +173,7 @@ class Store:
         batch: list[_Operation[Any]] = []
         committed = False
         try:
+            self._gather(own)
             db = self._writing()
             with passage(self._gate, PATIENCE):
                 committing = False
@@ -204,8 +211,18 @@ class Store:
                 self._queue.extendleft(operation for operation in reversed(batch) if operation is not own)
             raise
         else:
+            alone = len(batch) == 1 and batch[0] is own
+            self._wrote = time.monotonic(), threading.get_ident() if alone else None
             for operation in batch:
                 operation.finish()
+
+    def _gather(self, own: _Operation[Any]) -> None:
+        """Where other threads wrote a moment ago, more are on their way; who writes alone never waits."""
+        when, who = self._wrote
+        if own.lasting and self._path is not None and who != threading.get_ident():
+            pause = when + _GATHERING - time.monotonic()
+            if pause > 0:
+                time.sleep(min(pause, _GATHERING))
 
     def _choose(self, db: sqlite3.Connection) -> bool:
         """Whether the next commit lasts: where one of those who wait needs it."""
