@@ -27,8 +27,8 @@ T = TypeVar("T")
 _OPEN: dict[str, SqliteLedger] = {}
 _STILL = {"submitting", "queued", "running", "input_required", "unconfirmed"}  # as schema.OPEN has them
 
-_A_WHILE = 60.0
-"""Seconds for which as many durations as were asked for are remembered: one job more changes little in two hundred."""
+_MANY, _A_WHILE = 10, 60.0
+"""Seconds for which the durations of jobs of a kind are remembered, once there are `_MANY`: one more changes little."""
 
 
 def open_ledger(url: str | None, *, data_dir: Path) -> Ledger:
@@ -246,7 +246,7 @@ class SqliteLedger:
     def durations(self, family: str, operation: str, model: str | None, limit: int = 200) -> list[float]:
         kind = family, operation, model, limit
         asked, known = self._durations.get(kind, (0.0, []))
-        if len(known) == limit and 0 <= time.time() - asked < _A_WHILE:
+        if len(known) >= min(limit, _MANY) and 0 <= time.time() - asked < _A_WHILE:
             return list(known)
         rows = self._read(
             lambda db: db.execute(
