@@ -87,19 +87,22 @@ def _first_byte(folder: str, env: dict[str, str], bare_cpu: float) -> list[Row]:
         f'base_url = "{shop.address}"\napi_key_env = "BENCH_KEY"\n'
     )
     there = {**env, "GEN302_CONFIG": str(config)}
-    reached, bare = [], []
+    new = {**there, "XDG_CACHE_HOME": os.devnull}  # nothing is remembered: as at the first start with a configuration
+    known, unknown, bare = [], [], []
     for _ in range(ROUNDS):
-        reached.append(shop.reached([_COMMAND, "submit", "a lantern"], there))
+        known.append(shop.reached([_COMMAND, "submit", "a lantern"], there))
+        unknown.append(shop.reached([_COMMAND, "submit", "a lantern"], new))
         bare.append(lasted([sys.executable, "-c", "pass"], env))
     shop.close()
-    wall, spent = (min(times) for times in zip(*reached, strict=True))
-    found = [("wall", wall, min(bare)), ("CPU", spent, bare_cpu)]
-    return [
-        Row(what=f"gen302 submit, first byte on the wire: {what}", value=f"{1000 * ours:.0f} ms",
-            beside=f"{1000 * beside:.0f} ms", ratio=ours / beside, goal="≤ 30×", met=ours / beside <= 30)
-        for what, ours, beside in found
-        if ours
-    ]  # fmt: skip
+    rows = []
+    for what, times in (("", known), (", new configuration", unknown)):
+        wall, spent = (min(kind) for kind in zip(*times, strict=True))
+        for unit, ours, beside in (("wall", wall, min(bare)), ("CPU", spent, bare_cpu)):
+            rows.append(
+                Row(what=f"gen302 submit, first byte on the wire{what}: {unit}", value=f"{1000 * ours:.0f} ms",
+                    beside=f"{1000 * beside:.0f} ms", ratio=ours / beside, goal="≤ 30×", met=ours / beside <= 30)
+            )  # fmt: skip
+    return [row for row in rows if row.ratio]  # CPU so far is told by Linux alone
 
 
 def _twenty(folder: str, env: dict[str, str]) -> list[Row]:
@@ -115,22 +118,26 @@ def _twenty(folder: str, env: dict[str, str]) -> list[Row]:
             f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 1.0\nRequires-Dist: ai302-core>=0.1\n"
         )
         record.joinpath("entry_points.txt").write_text(f"[ai302_core.families]\nmore{number} = {name}\n")
-    more = {**env, "PYTHONPATH": str(path)}
+    more = {**env, "PYTHONPATH": str(path), "XDG_CACHE_HOME": f"{folder}/cache"}
+    forgetful = [{**where, "XDG_CACHE_HOME": os.devnull} for where in (env, more)]
     listed = [_COMMAND, "plugins"]
     plain = [sys.executable, "-c", "import ai302_core"]
     shown = subprocess.run(listed, env=more, capture_output=True, text=True, check=False, timeout=120).stdout
     if shown.count("more") < MORE:
         sys.exit(f"not all of the {MORE} further families are listed: {shown}")
     found = [sys.executable, "-c", "from ai302_core import registry; registry.installed()"]
-    three, twenty = in_turn([partial(child_cpu, listed, where) for where in (env, more)], 3)
+    three, twenty = in_turn([partial(child_cpu, listed, where) for where in (env, more)], ROUNDS)
+    tried, each = in_turn([partial(child_cpu, listed, where) for where in forgetful], 3)
     works = [partial(child_cpu, command, where) for command in (found, plain) for where in (env, more)]
     few, many, alone, beside = in_turn(works, ROUNDS)
     return [
-        Row(what="gen302 plugins with twenty families, each tried", value=f"{1000 * twenty:.0f} ms",
-            beside=f"with three {1000 * three:.0f} ms", ratio=twenty / three, goal="≤ 5 ms more",
+        Row(what="gen302 plugins with twenty families", value=f"{1000 * twenty:.1f} ms",
+            beside=f"with three {1000 * three:.1f} ms", ratio=twenty / three, goal="≤ 5 ms more",
             met=twenty - three <= 0.005),
-        Row(what="finding twenty families, none tried", value=f"{1000 * many:.0f} ms",
-            beside=f"three {1000 * few:.0f} ms", ratio=many / few, goal="≤ 5 ms more", met=many - few <= 0.005),
+        Row(what="  when none is known to load: each is tried", value=f"{1000 * each:.0f} ms",
+            beside=f"with three {1000 * tried:.0f} ms", ratio=each / tried),
+        Row(what="finding twenty families, none tried", value=f"{1000 * many:.1f} ms",
+            beside=f"three {1000 * few:.1f} ms", ratio=many / few),
         Row(what="import ai302_core beside twenty families", value=f"{1000 * beside:.1f} ms",
             beside=f"beside three {1000 * alone:.1f} ms", ratio=beside / alone),
     ]  # fmt: skip
@@ -139,8 +146,9 @@ def _twenty(folder: str, env: dict[str, str]) -> list[Row]:
 def _memory(env: dict[str, str]) -> list[Row]:
     """Resident memory of a whole process, beside a bare interpreter's."""
     try:
-        bare, needs, loaded, ready = (
-            _resident(code, env) for code in ("pass", "import httpx, pydantic_settings", _LOADED, _CONNECTED)
+        bare, needs, loaded, ready, again = (
+            _resident(code, env)
+            for code in ("pass", "import httpx, pydantic_settings", _LOADED, _CONNECTED, _CONNECTED)
         )
     except subprocess.CalledProcessError:  # only Linux tells
         return []
@@ -150,6 +158,7 @@ def _memory(env: dict[str, str]) -> list[Row]:
             met=loaded <= 20),
         Row(what="memory: connected, configuration and HTTP ready", value=f"{ready:.0f} MB",
             beside=f"httpx, pydantic {needs:.0f} MB", ratio=ready / needs),
+        Row(what="  the same, a configuration that was validated before", value=f"{again:.0f} MB", beside=told),
     ]  # fmt: skip
 
 

@@ -60,6 +60,7 @@ def test_a_configuration_is_validated_once_and_anew_when_it_changed(
     path = written(GOOD)
     assert [validates(), validates()] == [True, False]
     path.write_text(f"# another line\n{GOOD}")  # says the same
+    path.with_name("picture.png").touch()  # in a folder where modules are looked for
     assert validates() is False
     monkeypatch.setenv("GEN302_PROVIDERS__HERO__GATEWAY", "new-api")
     assert [validates(), validates()] == [True, False]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import stat
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
-__all__ = ["recalled", "remember", "stamp", "surroundings"]
+__all__ = ["recalled", "remember", "stamp"]
 
 _LARGEST = 2**20  # bytes: more is none of ours
 
@@ -63,8 +62,3 @@ def stamp(path: str | Path) -> list[int]:
     except OSError:
         return []
     return [told.st_size, told.st_mtime_ns]
-
-
-def surroundings() -> list[Any]:
-    """This Python, and the folders it finds modules in, as they are now: installing anything changes one of them."""
-    return [sys.version, sys.executable, *([entry, stamp(entry or ".")] for entry in sys.path)]

@@ -7,7 +7,9 @@ start.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -112,12 +114,21 @@ def _digest(found: Sequence[Layer]) -> str | None:
     import hashlib
     import json
 
-    rules = [_remembered.stamp(Path(__file__).with_name("_config") / "validation.py"), _remembered.stamp(__file__)]
+    rules = [Path(__file__), Path(__file__).with_name("_config") / "validation.py", *_judges()]
+    stamps = [(str(path), _remembered.stamp(path)) for path in rules]
     try:
-        text = json.dumps([_remembered.surroundings(), rules, [layer.data for layer in found]], allow_nan=False)
+        text = json.dumps([sys.version, stamps, [layer.data for layer in found]], allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         return None
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _judges() -> Iterator[Path]:
+    """The packages that validate, and the folders they are installed in, where another version leaves a mark."""
+    for name in ("pydantic", "pydantic_core", "pydantic_settings"):
+        spec = find_spec(name)
+        if spec is not None and spec.origin is not None:
+            yield from (Path(spec.origin), Path(spec.origin).parents[1])
 
 
 def _gateway(found: Sequence[Layer], name: str, table: Mapping[str, Any]) -> GatewaySettings:

@@ -63,9 +63,9 @@ def keep(found: Mapping[Installed, Mapping[str, Any]], files: Stamps) -> None:
 
 
 def _surroundings() -> list[Any]:
-    """Python, the folders it finds modules in, and this library's own files."""
-    core = Path(__file__).parents[1]
-    return [*_remembered.surroundings(), _tree(core, folders=False)]
+    """Python, the folders it finds modules in (installing anything changes one of them), this library's own files."""
+    folders = [[entry, _remembered.stamp(entry or ".")] for entry in sys.path]
+    return [sys.version, sys.executable, folders, _tree(Path(__file__).parents[1], folders=False)]
 
 
 def watched(module: str, before: Iterable[str]) -> Stamps | None:
