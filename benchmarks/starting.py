@@ -95,11 +95,11 @@ def _first_byte(folder: str, env: dict[str, str], bare_cpu: float) -> list[Row]:
         bare.append(lasted([sys.executable, "-c", "pass"], env))
     shop.close()
     rows = []
-    for what, times in (("", known), (", new configuration", unknown)):
+    for what, times in (("", known), (", a new configuration", unknown)):
         wall, spent = (min(kind) for kind in zip(*times, strict=True))
         for unit, ours, beside in (("wall", wall, min(bare)), ("CPU", spent, bare_cpu)):
             rows.append(
-                Row(what=f"gen302 submit, first byte on the wire{what}: {unit}", value=f"{1000 * ours:.0f} ms",
+                Row(what=f"submit, first byte on the wire{what}: {unit}", value=f"{1000 * ours:.0f} ms",
                     beside=f"{1000 * beside:.0f} ms", ratio=ours / beside, goal="≤ 30×", met=ours / beside <= 30)
             )  # fmt: skip
     return [row for row in rows if row.ratio]  # CPU so far is told by Linux alone

@@ -21,11 +21,13 @@ def recalled(kind: str) -> dict[str, Any]:
     with suppress(OSError, RuntimeError, ValueError, RecursionError):
         # Neither through a link nor waiting for a pipe: whoever may write here says what is not looked at again.
         handle = os.open(_file(kind), os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(handle, "rb") as file:
-            told = os.fstat(file.fileno())
+        try:
+            told = os.fstat(handle)
             if stat.S_ISREG(told.st_mode) and told.st_size <= _LARGEST and _is_ours(told):
-                found = json.loads(file.read(_LARGEST))
+                found = json.loads(os.read(handle, _LARGEST))
                 return found if isinstance(found, dict) else {}
+        finally:
+            os.close(handle)
     return {}
 
 
