@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 _OPEN: dict[str, SqliteLedger] = {}
 _STILL = {"submitting", "queued", "running", "input_required", "unconfirmed"}  # as schema.OPEN has them
+_VAIN = {"failed", "canceled", "refused", "abandoned"}  # as schema.VAIN has them
 
 _MANY, _A_WHILE = 10, 60.0
 """Seconds for which the durations of jobs of a kind are remembered, once there are `_MANY`: one more changes little."""
@@ -129,9 +130,9 @@ class SqliteLedger:
         self._account_for_the_dead()
         start = float("-inf") if since is None else since.timestamp()
         chosen = [entry.value for entry in status or tuple(Status)]
-        # The few that are open are found by their own index and then put in order, whatever the planner believes.
-        still = not set(chosen) - _STILL
-        narrower, moment, wanted = f" AND {schema.OPEN}" if still else "", "+created_at" if still else "created_at", []
+        # The few that are open, or came to nothing, have an index of their own, whatever the planner believes.
+        few = schema.OPEN if not set(chosen) - _STILL else schema.VAIN if not set(chosen) - _VAIN else ""
+        narrower, moment, wanted = f" AND {few}" if few else "", "+created_at" if few else "created_at", []
         if provider:
             narrower, wanted = f"{narrower} AND provider = ?", [_rows.plain(provider)]
         if keys:

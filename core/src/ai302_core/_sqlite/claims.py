@@ -23,6 +23,10 @@ _FOLLOWING = ("status", "remote_id", "document", "billed", "finished_at", "secon
 """What a later snapshot may change."""
 _STANDS = f"SELECT {', '.join(_FOLLOWING)} FROM jobs WHERE id = ?"  # noqa: S608 - our own column names
 
+_COUNTED = (  # all, without those that were never accepted
+    "SELECT (SELECT count(*) FROM jobs WHERE created_at >= ?) - (SELECT count(*) FROM jobs WHERE created_at >= ?"  # noqa: S608
+    f" AND {schema.VAIN} AND status IN ('refused', 'abandoned') AND (status = 'refused' OR billed = 'no'))"
+)
 _SUBMITTING = f"status = 'submitting' AND {schema.OPEN}"
 _BUSY = (Status.SUBMITTING.value, Status.QUEUED.value, Status.RUNNING.value)
 
@@ -126,11 +130,8 @@ def _check_budget(db: sqlite3.Connection, limits: Limits, now: datetime) -> None
         return
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     start = {"day": today, "month": today.replace(day=1)}.get(limits.per)
-    (count,) = db.execute(
-        "SELECT count(*) FROM jobs WHERE created_at >= ? AND status <> 'refused'"
-        " AND NOT (status = 'abandoned' AND billed = 'no')",
-        (float("-inf") if start is None else start.timestamp(),),
-    ).fetchone()
+    since = float("-inf") if start is None else start.timestamp()
+    (count,) = db.execute(_COUNTED, (since, since)).fetchone()
     if count >= limits.max_jobs:
         window = "" if start is None else f" per {limits.per} (UTC)"
         raise BudgetExceeded(
@@ -159,7 +160,7 @@ def _begun(db: sqlite3.Connection, job: Job) -> int:
 
 def _busy(db: sqlite3.Connection, limits: Limits, job: Job) -> int:
     (count,) = db.execute(
-        "SELECT count(*) FROM jobs WHERE provider = ? AND status IN (?, ?, ?) AND created_at > ?",
+        f"SELECT count(*) FROM jobs WHERE provider = ? AND status IN (?, ?, ?) AND created_at > ? AND {schema.OPEN}",  # noqa: S608
         (_rows.plain(job.provider), *_BUSY, job.created_at.timestamp() - limits.stale_after),
     ).fetchone()
     return int(count)
