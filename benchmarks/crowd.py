@@ -73,15 +73,16 @@ class Kept(following.Agenda):
 
     def add(self, entry: following.Followed, now: datetime) -> None:
         """As the agenda does."""
-        before = now if entry.watch.looked else entry.job.created_at
-        self._planned[entry.job.id] = before, now + timedelta(seconds=entry.watch.wait(entry.schedule, entry.job, now))
+        before = now if entry.watch.looked else entry.created_at
+        wait = entry.watch.wait(entry.schedule, entry.created_at, now)
+        self._planned[entry.id] = before, now + timedelta(seconds=wait)
         super().add(entry, now)
 
     def due(self, now: datetime, most: int) -> Iterator[following.Batch]:
         """As the agenda does."""
         for batch in super().due(now, most):
             for entry in batch:
-                before, planned = self._planned.pop(entry.job.id)
+                before, planned = self._planned.pop(entry.id)
                 Kept.late = max(Kept.late, (now - planned).total_seconds())
                 Kept.ratio = max(Kept.ratio, (now - before) / (planned - before))
             yield batch

@@ -11,6 +11,7 @@ import pytest
 
 from ai302_core._flows import acting, looking, outcomes, reconciling, settling, submitting
 from ai302_core._flows.submitting import Order
+from ai302_core._steps import Turn
 from ai302_core.errors import (
     ApiError,
     AuthenticationError,
@@ -214,6 +215,29 @@ def test_many_jobs_ride_one_call(account: Any, hand: Any, reply: Any, ledger: An
     assert [seen.job.status for seen in looks] == [Status.SUCCEEDED, Status.RUNNING]
     assert fed.calls[-1].body == b'{"ids":["42","43"]}'
     assert len(fed.calls) == 3
+
+
+def test_a_list_is_read_with_a_turn_for_others_before_each_job(
+    account: Any, hand: Any, reply: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fed, jobs = many(account, hand, reply, *map(str, range(41, 51)))
+    done: list[str] = []
+    plain, perform = looking.read, fed.perform
+
+    def read(*told: Any) -> Job:
+        done.append("job")
+        return plain(*told)
+
+    def performed(step: Any) -> Any:
+        if isinstance(step, Turn):
+            done.append("turn")
+        return perform(step)
+
+    monkeypatch.setattr(looking, "read", read)
+    monkeypatch.setattr(fed, "perform", performed)
+    fed.answers[:] = [reply({"data": [{"data": {"id": entry, "status": "run"}} for entry in range(41, 51)]})]
+    assert len(fed.run(looking.look_together(account, jobs))) == 10
+    assert done == ["turn", "job"] * 10
 
 
 def test_what_one_call_tells_of_many_is_one_write_and_nothing_new_is_none(

@@ -7,13 +7,14 @@ import gc
 import warnings
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from ai302_core import _clock
+from ai302_core import Asset, _clock
 from ai302_core._bells import Bells
 from ai302_core._crowd import Crowd
 from ai302_core._flows.following import Agenda, Followed
@@ -173,10 +174,10 @@ def test_what_began_together_comes_apart_unless_one_look_sees_it_all(together: i
         for batch in list(agenda.due(now, 64)):
             looks += 1
             for entry in batch:
-                assert now - last[entry.job.id] <= timedelta(seconds=1.011), "no wait is longer than poll.maximum"
-                last[entry.job.id] = now
+                assert now - last[entry.id] <= timedelta(seconds=1.011), "no wait is longer than poll.maximum"
+                last[entry.id] = now
             seen[int((now - start) / timedelta(seconds=0.01))] += len(batch)
-            assert agenda.take(batch, [Look(job=entry.job) for entry in batch], now) == []
+            assert agenda.take(batch, [Look(job=entry.job()) for entry in batch], now) == []
     late = [count for moment, count in seen.items() if moment > 1000]
     assert max(late) <= most
     assert 20 * 60 <= looks * together <= 23 * 60, "varied, and hardly more of them"
@@ -190,7 +191,7 @@ def test_who_is_called_is_due_at_once_but_in_trouble() -> None:
         agenda.add(entry, now)
 
     def due() -> list[str]:
-        return [entry.job.id for batch in agenda.due(now, 64) for entry in batch]
+        return [entry.id for batch in agenda.due(now, 64) for entry in batch]
 
     one, two, _ = entries
     assert due() == []
@@ -208,3 +209,62 @@ def test_who_is_called_is_due_at_once_but_in_trouble() -> None:
     two.watch.failures = 1
     agenda.call(two, now)
     assert due() == []
+
+
+def test_a_job_at_rest_is_the_same_job(account: Any) -> None:
+    first = Job(
+        id="one", provider=account.name, family="acme", operation="image", status=Status.QUEUED, route={"a": ""},
+        created_at=datetime.now(UTC), request=ImageRequest("a cat", extra={"n": 1}), raw={"data": 1},
+    )  # fmt: skip
+    odd = ImageRequest("a cat", extra={"n": True})  # equal, and another request all the same
+    told = {"data": [True, {"é": None}], "big": 2**70}
+    other = replace(first, id="two", request=odd, progress=1.0, raw=told, assets=(Asset(kind="image", url="u"),))
+    for job in (first, other, replace(first, status=Status.RUNNING, route={"a": "b"}, warnings=())):
+        entry = Followed(account, account.family.operations[0], job, None, 1.0, first.created_at, like=first)  # type: ignore[arg-type]
+        assert entry.job() == job
+        assert repr(entry.job().request) == repr(job.request)
+        assert (entry.job().raw, entry.route, entry.over) == (job.raw, job.route, False)
+
+
+def test_of_jobs_at_rest_the_collector_sees_next_to_nothing(account: Any) -> None:
+    def told(number: int) -> Job:
+        raw = {"data": {"buttons": [{"n": number}]}}
+        return Job(id=f"{number}", provider=account.name, family="acme", operation="image", status=Status.QUEUED,
+                   created_at=now, request=ImageRequest(f"cat {number}"), raw=raw)  # fmt: skip
+
+    now, operation = datetime.now(UTC), account.family.operations[0]
+    plan = schedule((60.0, 120.0), (), 2.0, 60.0, watched=False)
+    agenda = Agenda()
+    gc.collect()
+    before = len(gc.get_objects())
+    for number in range(1000):
+        job = told(number)
+        agenda.add(Followed(account, operation, job, plan, 900.0, now, like=agenda.like(account, job)), now)
+    gc.collect()
+    assert len(gc.get_objects()) - before < 3500, "an entry, its watch and its place on the agenda"
+
+
+def test_who_has_begun_goes_on_before_another_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_clock, "SLICE", -1.0)  # over at once
+    done: list[tuple[int, str]] = []
+
+    async def main() -> None:
+        loop, turns = asyncio.get_running_loop(), 0
+
+        def count() -> None:
+            nonlocal turns
+            turns += 1
+            loop.call_soon(count)
+
+        async def work(name: str) -> None:
+            await _clock.turn()
+            for _ in range(10):
+                await _clock.turn(begun=True)
+                done.append((turns, name))
+
+        count()
+        await asyncio.wait_for(asyncio.gather(*map(work, "abcd")), 30)
+
+    asyncio.run(main())
+    assert "".join(name for _, name in done) == "a" * 10 + "b" * 10 + "c" * 10 + "d" * 10
+    assert len({turn for turn, _ in done}) == 40, "the loop turned before each piece"

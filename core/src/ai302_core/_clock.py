@@ -70,10 +70,12 @@ class _Slices:
                 self.begin(loop)
 
 
-async def turn() -> None:
+async def turn(*, begun: bool = False) -> None:
     """Go on while this slice of the running loop lasts, else in one of the next, in the order of coming.
 
     For work of which much comes in one moment: the loop turns in between.
+
+    begun  in the middle of a piece of work: it goes on before anybody begins another
     """
     import asyncio
 
@@ -81,7 +83,10 @@ async def turn() -> None:
     slices = _slices.get(loop) or _slices.setdefault(loop, _Slices())
     if slices.begun is None:
         slices.begin(loop)
-    elif slices.line or loop.time() - slices.begun > SLICE:
+    elif (slices.line and not begun) or loop.time() - slices.begun > SLICE:
         place = loop.create_future()
-        slices.line.append(place)
+        if begun:
+            slices.line.appendleft(place)
+        else:
+            slices.line.append(place)
         await place

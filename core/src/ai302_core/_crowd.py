@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -15,7 +16,7 @@ from ._accounts import Account
 from ._connection import Connection
 from ._flows import acting, looking, settling, waiting
 from ._flows import outcomes as _outcomes
-from ._flows.following import Agenda, Batch, Followed
+from ._flows.following import Agenda, Batch, Followed, Jobs
 from ._flows.waiting import OnUpdate
 from .errors import Ai302Error
 from .jobs import Job, Outcome, Status
@@ -43,8 +44,11 @@ class Crowd:
         self._on_update = on_update
         self._agenda = Agenda()
         self._looks = 0
-        self._followed: dict[str, tuple[Followed, Outcome]] = {}
-        self._done: asyncio.Queue[Outcome] = asyncio.Queue()
+        self._followed: dict[str, Followed] = {}
+        self._settled: deque[Followed] = deque()
+        self._settling = 0
+        self._done: deque[Outcome] = deque()
+        self._news = asyncio.Event()
         self._woken = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(IN_FLIGHT)
@@ -55,27 +59,27 @@ class Crowd:
         """Every outcome, as it comes, while `feed` brings the jobs."""
         feeding = asyncio.create_task(feed())
         following = asyncio.create_task(self._follow())
+        for task in (feeding, following):
+            task.add_done_callback(lambda _: self._news.set())
         given = 0
-        nxt: asyncio.Task[Outcome] | None = None
         try:
             while True:
-                if feeding.done() and given == self.expected:
-                    feeding.result()
-                    return
-                nxt = asyncio.create_task(self._done.get())
-                await asyncio.wait({nxt, following, *([] if feeding.done() else [feeding])},
-                                   return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
                 if following.done():
                     following.result()
                 if self._crash is not None:
                     raise self._crash
-                if nxt.done():
+                if feeding.done() and given == self.expected:
+                    feeding.result()
+                    return
+                if self._done:
                     given += 1
-                    yield nxt.result()
+                    yield self._done.popleft()
+                    await _clock.turn(begun=True)
                 else:
-                    nxt.cancel()
+                    self._news.clear()
+                    await self._news.wait()
         finally:
-            ours = [feeding, following, *([nxt] if nxt is not None else [])]
+            ours = (feeding, following)
             while left := [task for task in (*ours, *self._tasks) if not task.done()]:  # one that ends may start others
                 for task in left:
                     task.cancel()
@@ -92,27 +96,35 @@ class Crowd:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._crash = task.exception()
-            self._done.put_nowait(Outcome())
+            self._news.set()
 
     def failed(self, outcome: Outcome, error: Ai302Error) -> None:
         """Hand out an outcome that is an error."""
-        self._done.put_nowait(replace(outcome, error=error))
+        self._hand_out(replace(outcome, error=error))
 
-    async def take_on(self, account: Account, job: Job, outcome: Outcome) -> None:
-        """Follow a job, or finish it when there is nothing to follow."""
+    def _hand_out(self, outcome: Outcome) -> None:
+        self._done.append(outcome)
+        self._news.set()
+
+    async def take_on(self, account: Account, job: Job, outcome: Outcome | None) -> None:
+        """Follow a job, or finish it when there is nothing to follow.
+
+        outcome  what its caller gave: a key, a request of his own; None: the job says it
+        """
         self._tell(job)
         driver = self._connection.async_driver(account)
         try:
             if not job.status.followed:
                 job = await driver.run(settling.settle(account, job, timeout=None, on_update=None))
-                return await self._settled(account, job, outcome)
+                return await self._settle(account, job, outcome)
             plan = await driver.run(self._agenda.schedule(account, job))
             now = _clock.now()
             operation = looking.operation_of(account, job)
-            entry = Followed(account, operation, job, plan, waiting.patience(account, job), now)
+            limit, like = waiting.patience(account, job), self._agenda.like(account, job)
+            entry = Followed(account, operation, job, plan, limit, now, like=like, outcome=outcome)
         except Ai302Error as problem:
-            return self.failed(replace(outcome, job=job), problem)
-        self._followed[job.id] = entry, outcome
+            return self.failed(_of(job, outcome), problem)
+        self._followed[job.id] = entry
         entry.called = self._connection.bells.missed(job.id)
         self._agenda.add(entry, now)
         self._woken.set()
@@ -133,7 +145,7 @@ class Crowd:
         followed = self._followed.get(job_id)
         if followed is not None:
             with suppress(RuntimeError):  # the loop ended a moment ago
-                loop.call_soon_threadsafe(self._call, followed[0])
+                loop.call_soon_threadsafe(self._call, followed)
         return followed is not None
 
     def _call(self, entry: Followed) -> None:
@@ -154,7 +166,7 @@ class Crowd:
         await _clock.turn()
         try:
             driver = self._connection.async_driver(account)
-            looks = await driver.run(looking.look_together(account, [entry.job for entry in batch]))
+            looks = await driver.run(looking.look_together(account, Jobs(batch)))
             await _clock.turn()
             finished = self._agenda.take(batch, looks, _clock.now())
         except Ai302Error as problem:
@@ -163,31 +175,44 @@ class Crowd:
                 entry.error = problem
         self._looks -= 1
         self._woken.set()
-        for entry in batch:
-            self._tell(entry.job)
+        if self._on_update is not None:
+            for entry in batch:
+                self._tell(entry.job())
         for entry in finished:
-            _, outcome = self._followed.pop(entry.job.id)
+            del self._followed[entry.id]
             if entry.error is not None:
-                self.failed(replace(outcome, job=entry.job), entry.error)
-            else:
-                self.start(self._settled(entry.account, entry.job, outcome))
+                self.failed(_of(entry.job(), entry.outcome), entry.error)
+                continue
+            self._settled.append(entry)
+            if self._settling < IN_FLIGHT:
+                self._settling += 1
+                self.start(self._settle_all())
 
     def _tell(self, job: Job) -> None:
         if self._on_update is not None:
             self._on_update(job)
 
-    async def _settled(self, account: Account, job: Job, outcome: Outcome) -> None:
+    async def _settle_all(self) -> None:
+        """One of a few that finish what settled: of ten thousand that settle at once the others stay at rest."""
+        try:
+            while self._settled:
+                entry = self._settled.popleft()
+                await self._settle(entry.account, entry.job(), entry.outcome)
+        finally:
+            self._settling -= 1
+
+    async def _settle(self, account: Account, job: Job, outcome: Outcome | None) -> None:
         try:
             if job.status is Status.INPUT_REQUIRED and acting.foreseen(job):
                 answered = await self._connection.async_driver(account).pay(lambda: acting.answer(account, job))
                 return await self.take_on(account, answered, outcome)
             await self._finish(account, job, outcome)
         except Ai302Error as problem:
-            self.failed(replace(outcome, job=job), problem)
+            self.failed(_of(job, outcome), problem)
         return None
 
-    async def _finish(self, account: Account, job: Job, outcome: Outcome) -> None:
-        outcome = replace(outcome, job=job)
+    async def _finish(self, account: Account, job: Job, given: Outcome | None) -> None:
+        outcome = _of(job, given)
         await _clock.turn()  # many settle in one look
         try:
             result = _outcomes.result(account, job)
@@ -207,5 +232,9 @@ class Crowd:
             except Ai302Error as problem:
                 error = problem
         result = replace(result, job=job, files=files)
-        self._done.put_nowait(replace(outcome, job=job, result=result, files=files, error=error))
+        self._hand_out(replace(outcome, job=job, result=result, files=files, error=error))
         return None
+
+
+def _of(job: Job, outcome: Outcome | None) -> Outcome:
+    return Outcome(key=job.key, request=job.request, job=job) if outcome is None else replace(outcome, job=job)

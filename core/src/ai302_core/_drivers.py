@@ -13,7 +13,24 @@ from typing import Any, TypeVar
 from . import _clock, _http, _turns
 from ._bells import Bells
 from ._files import keeping, media
-from ._steps import Alone, Call, Flow, Load, NewId, Now, Paid, Receipt, Record, Reply, Save, Send, Sleep, Step, Stream
+from ._steps import (
+    Alone,
+    Call,
+    Flow,
+    Load,
+    NewId,
+    Now,
+    Paid,
+    Receipt,
+    Record,
+    Reply,
+    Save,
+    Send,
+    Sleep,
+    Step,
+    Stream,
+    Turn,
+)
 from ._stopping import Interrupted, SignalStop, Stop, hears_ctrl_c
 from .errors import LedgerError, TransportError
 from .jobs import Job
@@ -125,6 +142,7 @@ _PERFORMED: dict[type[Step[Any]], Callable[[SyncDriver, Any, Stop | None], Any]]
     Paid: SyncDriver._paid,
     Sleep: SyncDriver._sleep,
     Now: lambda *_: _clock.now(),
+    Turn: lambda *_: None,
     NewId: lambda *_: _clock.new_id(),
     Record: lambda driver, step, _: step.apply(driver.ledger),
     Load: lambda _, step, __: media.load(step.media, step.field),
@@ -201,6 +219,8 @@ class AsyncDriver:
                 return await _http.sleep_async(seconds)
             case Now():
                 return _clock.now()
+            case Turn():
+                return await _clock.turn(begun=True)
             case NewId():
                 return _clock.new_id()
             case Paid():

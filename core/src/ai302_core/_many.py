@@ -107,12 +107,11 @@ async def follow(connection: Connection, jobs: Iterable[Job], crowd: Crowd) -> A
     owner_of = _FirstInThread(connection.owning)
 
     async def one(job: Job) -> None:
-        outcome = Outcome(key=job.key, request=job.request)  # no first snapshot of ten thousand is kept
         try:
             account = await owner_of(job.provider, job)
         except Ai302Error as problem:
-            return crowd.failed(replace(outcome, job=job), problem)
-        return await crowd.take_on(account, job, outcome)
+            return crowd.failed(Outcome(key=job.key, request=job.request, job=job), problem)
+        return await crowd.take_on(account, job, None)
 
     async def feed() -> None:
         for job in jobs:
@@ -130,8 +129,9 @@ async def follow(connection: Connection, jobs: Iterable[Job], crowd: Crowd) -> A
 async def resume(connection: Connection, to: str | None, on_update: OnUpdate | None = None) -> AsyncIterator[Outcome]:
     """Outcomes of every open job of the ledger, and of settled ones whose files are missing."""
     mine = await asyncio.to_thread(settling.unfinished, connection.ledger)
-    ids, jobs = [job.id for job in mine], iter(mine)
-    del mine  # an iterator lets go of its list at the end
+    ids = [job.id for job in mine]
+    mine.reverse()
+    jobs = (mine.pop() for _ in ids)  # each is let go of as it is taken on
     try:
         async for outcome in follow(connection, jobs, Crowd(connection, to, on_update=on_update)):
             yield outcome

@@ -163,6 +163,11 @@ class Now(Step[datetime]):
 
 
 @dataclass(frozen=True)
+class Turn(Step[None]):
+    """Let others on the same event loop have their turn, before the next of many pieces of work."""
+
+
+@dataclass(frozen=True)
 class Alone(Step[T]):
     """Run `flow` while nobody else in this process runs one of the same `name`."""
 

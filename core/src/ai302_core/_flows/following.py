@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import overload
 
 from ai302_core._accounts import Account
+from ai302_core._frozen import changed
 from ai302_core._policies import SPREAD, Schedule
 from ai302_core._steps import Flow, Now
 from ai302_core.errors import Ai302Error
 from ai302_core.family import Operation
-from ai302_core.jobs import Job
+from ai302_core.jobs import Job, Outcome
 
 from . import outcomes
 from .looking import Look
+from .resting import rested, woken
 from .waiting import Watch, schedule_of
 
 _SHARED = 60.0
@@ -26,32 +28,76 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 """Steps of this part of a whole fill it evenly and never come back to where one was."""
 
 
-@dataclass
 class Followed:
-    """One job on the agenda, and what must be remembered of it between looks.
+    """One job on the agenda, at rest between looks, and what must be remembered of it.
 
-    place   which of its places on the agenda counts; 0: none, it is being looked at
-    called  somebody says that there is something to see, so the next look is due at once
+    like     another job of its kind, without a reply: what both say is kept once
+    outcome  what its caller gave, where there was a caller
+    place    which of its places on the agenda counts; 0: none, it is being looked at
+    called   somebody says that there is something to see, so the next look is due at once
     """
 
-    account: Account
-    operation: Operation
-    job: Job
-    schedule: Schedule
-    limit: float
-    since: datetime
-    watch: Watch = field(default_factory=Watch)
-    error: Ai302Error | None = None
-    place: int = 0
-    called: bool = False
+    __slots__ = (
+        *("_apart", "_open", "account", "called", "created_at", "error", "id", "like", "limit", "operation", "outcome"),
+        *("place", "route", "schedule", "since", "watch"),
+    )
+
+    def __init__(
+        self,
+        account: Account,
+        operation: Operation,
+        job: Job,
+        schedule: Schedule,
+        limit: float,
+        since: datetime,
+        *,
+        like: Job | None = None,
+        outcome: Outcome | None = None,
+    ) -> None:
+        self.account, self.operation, self.schedule, self.limit = account, operation, schedule, limit
+        self.since, self.outcome, self.like = since, outcome, like or changed(job, raw=None)
+        self.id, self.created_at = job.id, job.created_at
+        self.watch = Watch()
+        self.error: Ai302Error | None = None
+        self.place, self.called = 0, False
+        self.rest(job)
+
+    def rest(self, job: Job) -> None:
+        """Keep the job as it is now."""
+        self.route = self.like.route if job.route == self.like.route else job.route
+        self._open = job.status.followed
+        self._apart = rested(job, self.like)
+
+    def job(self) -> Job:
+        """The job, made anew at each call."""
+        return woken(self._apart, self.like)
 
     @property
     def over(self) -> bool:
         """Whether following it further tells nothing new."""
-        return self.error is not None or not self.job.status.followed
+        return self.error is not None or not self._open
 
 
 Batch = list[Followed]
+
+
+class Jobs(Sequence[Job]):
+    """The jobs of a batch, each woken when somebody asks for it: those of lists that are under way stay at rest."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+
+    def __len__(self) -> int:
+        return len(self._batch)
+
+    @overload
+    def __getitem__(self, place: int) -> Job: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Job]: ...
+    def __getitem__(self, place: int | slice) -> Job | list[Job]:
+        if isinstance(place, slice):
+            return [entry.job() for entry in self._batch[place]]
+        return self._batch[place].job()
 
 
 class Agenda:
@@ -62,6 +108,7 @@ class Agenda:
         self._count = 0
         self._place = 0.0
         self._schedules: dict[tuple[str, str, str | None], tuple[datetime, Schedule]] = {}
+        self._likes: dict[tuple[str, str], Job] = {}
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -75,11 +122,17 @@ class Agenda:
             known = self._schedules[kind] = now, (yield from schedule_of(account, job, watched=False))
         return known[1]
 
+    def like(self, account: Account, job: Job) -> Job:
+        """The first job of this kind, without its reply."""
+        return self._likes.setdefault((account.name, job.operation), changed(job, raw=None))
+
     def add(self, entry: Followed, now: datetime) -> None:
         """Plan the next look at a job."""
         self._count += 1
         last = max(now, entry.since + timedelta(seconds=entry.limit))
-        due = min(last, now + timedelta(seconds=self._apart(entry, entry.watch.wait(entry.schedule, entry.job, now))))
+        due = min(
+            last, now + timedelta(seconds=self._apart(entry, entry.watch.wait(entry.schedule, entry.created_at, now)))
+        )
         if entry.called and not entry.watch.failures:
             due = now
         entry.place, entry.called = self._count, False
@@ -140,13 +193,13 @@ class Agenda:
         finished: Batch = []
         self._move()  # once: what came as one list is one list again
         for entry, seen in zip(batch, looks, strict=True):
-            entry.job = seen.job
+            entry.rest(seen.job)
             try:
                 entry.watch.take(seen, now)
             except Ai302Error as problem:
                 entry.error = problem
             if not entry.over and (now - entry.since).total_seconds() >= entry.limit:
-                entry.error = outcomes.overdue(entry.account, entry.job, entry.limit)
+                entry.error = outcomes.overdue(entry.account, seen.job, entry.limit)
             if entry.over:
                 finished.append(entry)
             else:
@@ -163,5 +216,5 @@ def _together(one: Followed, other: Followed) -> bool:
     return (
         one.account is other.account
         and one.operation.many == other.operation.many
-        and dict(one.job.route) == dict(other.job.route)
+        and (one.route is other.route or dict(one.route) == dict(other.route))
     )

@@ -10,7 +10,7 @@ from ai302_core import _links, _paths
 from ai302_core._accounts import Account
 from ai302_core._files import keeping
 from ai302_core._frozen import changed
-from ai302_core._steps import Call, Flow, Now, Picture, Record, Reply, Send
+from ai302_core._steps import Call, Flow, Now, Picture, Record, Reply, Send, Turn
 from ai302_core._wire import calls, reading
 from ai302_core._wire import inline as _inline
 from ai302_core._wire.trouble import Trouble, unreadable
@@ -78,6 +78,7 @@ def look_together(account: Account, jobs: Sequence[Job]) -> Flow[list[Look]]:
             if reply is None or now is None or document is None:
                 seen.append((yield from look_at(account, own, job)))
             else:
+                yield from Turn()  # the list is long
                 told, body = yield from _drawn(account, own, job, document, reply, now)
                 news |= {} if body is None else {number: (told.job, body)}
                 seen.append(told)

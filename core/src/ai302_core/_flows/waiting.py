@@ -50,7 +50,7 @@ def follow(account: Account, job: Job, *, timeout: float | None, on_update: OnUp
         left = limit - (now - start).total_seconds()
         if left <= 0 and watch.looked:
             raise outcomes.overdue(account, job, limit)
-        wait = watch.wait(plan, job, now)
+        wait = watch.wait(plan, job.created_at, now)
         if wait > 0 and left > 0:
             # No callback cuts short what a service in trouble asks for.
             bell = "" if watch.failures else job.id
@@ -79,9 +79,9 @@ class Watch:
         self.after: float | None = None
         self.missing_since: datetime | None = None
 
-    def wait(self, plan: _policies.Schedule, job: Job, now: datetime) -> float:
+    def wait(self, plan: _policies.Schedule, created_at: datetime, now: datetime) -> float:
         """Seconds until the next look."""
-        age = (now - job.created_at).total_seconds()  # by our clock: the service's may be anywhere
+        age = (now - created_at).total_seconds()  # by our clock: the service's may be anywhere
         wait = plan.wait(max(0.0, age), self.looked)
         return max(wait, _policies.backoff(self.failures, self.after)) if self.failures else wait
 
