@@ -90,16 +90,19 @@ def test_a_file_that_cannot_be_read_back_is_no_silent_hash(tmp_path: Path, monke
         def readinto(self, buffer: Any) -> int:
             raise OSError(errno.EIO, "Input/output error")
 
+        def seek(self, at: int) -> int:
+            return at
+
         def close(self) -> None:
             self._file.close()
 
-    begin = pouring.Hashing.__init__
+    begin = Path.open
 
-    def worn(self: Any, path: Path) -> None:
-        begin(self, path)
-        self._file = Worn(self._file)
+    def worn(path: Path, mode: str = "r", *options: Any, **more: Any) -> Any:
+        file = begin(path, mode, *options, **more)
+        return Worn(file) if mode == "rb" else file
 
-    monkeypatch.setattr(pouring.Hashing, "__init__", worn)
+    monkeypatch.setattr(Path, "open", worn)
     with pytest.raises(OSError, match="Input/output"):
         poured(tmp_path / "x", pieces(65536))
     assert hashing() == []

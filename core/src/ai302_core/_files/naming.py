@@ -47,7 +47,8 @@ class Target:
 
 def safe(text: str, limit: int = _STEM_BYTES) -> str:
     """`text` as one file or folder name on Linux, macOS and Windows, at most `limit` bytes; never empty."""
-    name = unicodedata.normalize("NFC", "".join(map(_letter, text)))
+    plain = text.isascii() and text.isprintable() and _FORBIDDEN.isdisjoint(text)
+    name = text if plain else unicodedata.normalize("NFC", "".join(map(_letter, text)))
     name = _cut(" ".join(name.split()).strip(" ."), limit)
     if not name:
         return "_"

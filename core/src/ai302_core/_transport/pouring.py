@@ -9,9 +9,10 @@ import queue
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from ai302_core import _threads
 from ai302_core._steps import Stream, Streamed
@@ -22,6 +23,7 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errn
 """What the operating system says of a file that cannot be written; everything else is the network's."""
 
 _HEAD = 2000
+_SMALL = 2**21  # bytes that are hashed as they come
 _MUCH = 2**20  # bytes that are worth waking the thread for
 _PIECE = 2**19  # bytes read at once by who hashes: they stay in the processor's cache
 
@@ -43,13 +45,16 @@ if hasattr(os, "register_at_fork"):
 
 
 class Hashing:
-    """SHA-256 of a file while it is written: a thread reads behind the writer, nothing is copied in the interpreter."""
+    """SHA-256 of a file while it is written: its beginning as it comes, the rest by a thread that reads behind the
+    writer, for which nothing is copied in the interpreter. A small file has no thread: it would cost what it saves."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("rb", buffering=0)
-        self._buffer = memoryview(bytearray(_PIECE))
+        self._path = path
+        self._file: FileIO | None = None
+        self._buffer = memoryview(b"")
         self._sum = hashlib.sha256()
-        self.wants = 2 * _MUCH  # the size at which it wants to be told; of a small file nothing is left to do beside
+        self._size = self._begun = 0  # bytes written; of them hashed before there was a thread
+        self._wants = 0  # the size at which the thread wants to be told
         self._thread: threading.Thread | None = None
         self._told: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._dropped = False
@@ -62,32 +67,47 @@ class Hashing:
     ) -> None:
         self._dropped = True
         self._end()
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
-    def grown(self, size: int) -> None:
-        """So many bytes are in the file by now, out of the writer's own buffer."""
-        self.wants = size + _MUCH
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._follow, name="gen302-hashing", daemon=True)
-            with _threads.deaf():
-                self._thread.start()
-        self._told.put(True)
+    def take(self, piece: bytes, file: IO[bytes]) -> None:
+        """The next piece, which was just written to `file`. Raises OSError."""
+        self._size += len(piece)
+        if self._size <= _SMALL:
+            with _turns:
+                self._sum.update(piece)
+            self._begun = self._size
+        elif self._size >= self._wants:
+            self._wants = self._size + _MUCH
+            file.flush()
+            if self._thread is None:
+                self._begin()
+            self._told.put(True)
+
+    def _begin(self) -> None:
+        self._file = self._path.open("rb", buffering=0)
+        self._file.seek(self._begun)
+        self._buffer = memoryview(bytearray(_PIECE))
+        self._thread = threading.Thread(target=self._follow, name="gen302-hashing", daemon=True, args=(self._file,))
+        with _threads.deaf():
+            self._thread.start()
 
     def hexdigest(self) -> str:
-        """The hash of all that is in the file. Raises OSError where it cannot be read."""
+        """The hash of all that was written. Raises OSError where it cannot be read back."""
         self._end()
-        self._read()
+        if self._file is not None:
+            self._read(self._file)
         return self._sum.hexdigest()
 
-    def _follow(self) -> None:
+    def _follow(self, file: FileIO) -> None:
         with suppress(OSError):  # `hexdigest` meets it again, where somebody hears it
             while self._told.get():
-                self._read()
+                self._read(file)
 
-    def _read(self) -> None:
+    def _read(self, file: FileIO) -> None:
         while not self._dropped:
             with _turns:
-                size = self._file.readinto(self._buffer)
+                size = file.readinto(self._buffer)
                 if not size:
                     return
                 self._sum.update(self._buffer[:size])
@@ -132,9 +152,8 @@ def poured(
             for piece in pieces:
                 file.write(piece)
                 size += len(piece)
-                if fresh and size >= hashing.wants:
-                    file.flush()
-                    hashing.grown(size)
+                if fresh:
+                    hashing.take(piece, file)
                 if size > step.limit:
                     broken = f"it is larger than the limit of {step.limit} bytes"
                 elif pace.slow(size):
