@@ -6,8 +6,9 @@ I_PCM), so that writing it needs no compression, and any player shows it.
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,18 +47,15 @@ class _Bits:
         elif first:
             self.put(0x80, 8)
 
+    def ended(self) -> bytes:
+        """What was written, with the bit that ends a unit."""
+        self.align(1)
+        return bytes(self.data)
 
-def _unit(header: int, bits: _Bits) -> bytes:
+
+def _unit(header: int, data: bytes) -> bytes:
     """One NAL unit; `00 00 0x` inside is escaped."""
-    bits.align(1)
-    body, zeros = bytearray([header]), 0
-    for byte in bits.data:
-        if zeros >= 2 and byte <= 3:
-            body.append(3)
-            zeros = 0
-        body.append(byte)
-        zeros = zeros + 1 if byte == 0 else 0
-    return bytes(body)
+    return bytes([header]) + re.sub(rb"\0\0(?=[\0-\3])", b"\0\0\3", data)
 
 
 def _sequence(columns: int, rows: int) -> bytes:
@@ -68,7 +66,7 @@ def _sequence(columns: int, rows: int) -> bytes:
     bits.put(0, 1)
     bits.golomb(columns - 1, rows - 1)
     bits.put(0b1100, 4)  # frames only, 8x8 inference, no cropping, no VUI
-    return _unit(0x67, bits)
+    return _unit(0x67, bits.ended())
 
 
 def _parameters() -> bytes:
@@ -79,7 +77,7 @@ def _parameters() -> bytes:
     bits.put(0, 3)
     bits.golomb(0, 0, 0)  # quantisers at 26, no chroma offset
     bits.put(0, 3)
-    return _unit(0x68, bits)
+    return _unit(0x68, bits.ended())
 
 
 def _frame(picture: Image, number: int) -> bytes:
@@ -97,14 +95,22 @@ def _frame(picture: Image, number: int) -> bytes:
     bits.golomb(number % 2)  # neighbouring key frames must differ in it
     bits.put(0, 2)
     bits.golomb(0)
-    for row in range(picture.height // 16):
-        for column in range(picture.width // 16):
-            bits.golomb(25)  # I_PCM
-            bits.align(0)
-            for plane, side in planes:
-                left, top = column * side, row * side
-                bits.data += plane.crop((left, top, left + side, top + side)).tobytes()
-    return _unit(0x65, bits)
+    blocks = zip(*(_blocks(plane, side) for plane, side in planes), strict=True)
+    bits.golomb(25)  # I_PCM
+    bits.align(0)
+    between = _Bits()
+    between.golomb(25)
+    between.align(0)
+    return _unit(0x65, bytes(bits.data) + bytes(between.data).join(map(b"".join, blocks)) + b"\x80")
+
+
+def _blocks(plane: Image, side: int) -> Iterator[bytes]:
+    """The samples of each block of a plane, row by row of blocks."""
+    samples, columns = plane.tobytes(), plane.width // side
+    lines = [samples[at : at + side] for at in range(0, len(samples), side)]
+    for top in range(0, len(lines), columns * side):
+        for left in range(top, top + columns):
+            yield b"".join(lines[left : top + columns * side : columns])
 
 
 def _box(kind: bytes, *parts: bytes) -> bytes:
