@@ -39,9 +39,7 @@ def loads(text: str | bytes) -> Any:
     if told.count(b",") > WIDEST:
         raise ValueError("too many members")
     try:
-        document = _DECODER.decode(
-            text if isinstance(text, str) else text.decode(json.detect_encoding(text), "surrogatepass")
-        )
+        document = _DECODER.decode(text if isinstance(text, str) else text.decode(_encoding(text), "surrogatepass"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if told.count(b"[") + told.count(b"{") <= DEEPEST:
@@ -55,6 +53,11 @@ def loads(text: str | bytes) -> Any:
     raise ValueError("nested too deeply")
 
 
+def _encoding(text: bytes) -> str:
+    """UTF-8 wherever JSON begins as nearly all does."""
+    return "utf-8" if text[:1] in (b"{", b"[") and text[1:2] != b"\0" else json.detect_encoding(text)
+
+
 def _opened(value: Any) -> Any:
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         try:
@@ -66,6 +69,9 @@ def _opened(value: Any) -> Any:
 
 def values(document: Any, path: str) -> list[Any]:
     """Everything at `path`, in order; members that are missing or null yield nothing."""
+    if type(document) is dict and path.isidentifier():  # most paths are one name
+        value = document.get(path)
+        return [] if value is None else [value]
     parts = _parts(path)
     for place, part in enumerate(parts):
         if type(part) is not str or type(document) is not dict:

@@ -165,7 +165,7 @@ def _check(request: Request) -> None:
         if value is not None and (type(value) is not int or (least is not None and value < least)):
             refuse(name, f"expected a whole number{f' from {least}' if least is not None else ''}, not {value!r}.")
     for name in request.media_fields:
-        if getattr(request, name) is None and dict(_members(type(request)))[name] is MISSING:
+        if getattr(request, name) is None and request.__dataclass_fields__[name].default is MISSING:
             refuse(name, "it must be given.")
     for name in ("extra", "query"):
         if not isinstance(value := getattr(request, name), dict):

@@ -142,7 +142,6 @@ def key_for(
     if api_key is not None:
         return api_key if isinstance(api_key, SecretKey) else SecretKey(api_key)
     chosen = settings.provider(provider)
-    host = urlsplit(address).hostname or ""
     own = chosen.api_key_env
     if own is not None and own not in COMMON_KEYS:
         given_for = _origin(home or chosen.base_url or address)
@@ -151,17 +150,18 @@ def key_for(
                 f"The key in {own} was given for {given_for}, not for {_origin(address)}. Nothing was sent.",
                 hint="Give the key of the other address: connect(…, base_url=…, api_key=…).",
             )
-        if not env.get(own):
+        if not (key := env.get(own)):
             raise ConfigError(
                 f"Provider {provider!r} takes its key from {own}, which is not set. Nothing was sent.",
                 hint=_export(own),
             )
-        return SecretKey(env[own], own)
+        return SecretKey(key, own)
+    host = urlsplit(address).hostname or ""
     _check_home(provider, address, host, chosen.withheld)
     names = COMMON_KEYS if own is None else (own,)
     for name in names:
-        if env.get(name):
-            return SecretKey(env[name], name)
+        if key := env.get(name):
+            return SecretKey(key, name)
     raise _missing(host, names[0])
 
 

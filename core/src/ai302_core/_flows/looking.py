@@ -27,10 +27,11 @@ _BUTTONS = 200  # actions a job may offer
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What one look saw: the snapshot after it, or the trouble it met."""
+    """What one look saw: the snapshot after it, or the trouble it met; and when, where an answer came."""
 
     job: Job
     trouble: Trouble | None = None
+    at: datetime | None = None
 
 
 def current(job: Job) -> Flow[Job]:
@@ -125,7 +126,7 @@ def look_at(account: Account, operation: Operation, job: Job, call: Call | None 
     reply, trouble, now = yield from asked(account, operation, call, job.remote_id)
     if reply is None or now is None:
         return Look(job=job, trouble=trouble)
-    return (yield from _taken_in(account, operation, job, reply.document, reply, now))
+    return changed((yield from _taken_in(account, operation, job, reply.document, reply, now)), at=now)
 
 
 def _taken_in(

@@ -56,7 +56,7 @@ def follow(account: Account, job: Job, *, timeout: float | None, on_update: OnUp
             bell = "" if watch.failures else job.id
             yield from Sleep(min(wait, left), SPREAD if wait < left else 0.0, bell)
         seen = yield from look_at(account, operation, job, call)
-        now = yield from Now()
+        now = seen.at or (yield from Now())
         watch.take(seen, now)
         if (seen.job.remote_id, seen.job.route) != (job.remote_id, job.route):
             call = None

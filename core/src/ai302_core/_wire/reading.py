@@ -41,6 +41,7 @@ _BY_KIND: dict[str, type[ApiError]] = {
     "unclear": ServerError,
 }
 _BY_STATUS = {401: "auth", 402: "balance", 403: "auth", 404: "missing", 405: "unsupported", 410: "missing", 429: "busy"}
+_STATUSES = {status.value: status for status in Status}
 _PERCENT = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(%?)")
 _CODE = 100  # characters a code or a status word may have; the rest of a longer one says nothing
 _FILES = 1000  # files a job may have, and _REQUESTS requests it may have been billed under, of _ID characters each
@@ -207,7 +208,7 @@ def state(document: Any, status: int, rows: Sequence[States]) -> tuple[Status | 
         if word is None:
             continue
         if name := row.meaning(word):
-            return Status(name), word[:_CODE]
+            return _STATUSES[name], word[:_CODE]
         unknown = unknown or word[:_CODE]
     return None, unknown
 

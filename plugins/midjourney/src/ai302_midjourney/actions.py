@@ -152,6 +152,11 @@ def actions(document: Any) -> list[Action]:
         return [_answer(document)]
     named = [(_name(custom_id, label), custom_id, label) for custom_id, label in buttons(document)]
     named = list(dict.fromkeys(entry for entry in named if entry[0]))
+    return [*(_presses(document, named) if named else ()), *_extensions(document), *_changes(document)]
+
+
+def _presses(document: Mapping[str, Any], named: list[tuple[str, str, str]]) -> list[Action]:
+    """The actions of buttons, by our name, customId and label."""
     often = Counter(name for name, _, _ in named)
     seen: Counter[str] = Counter()
     clip = is_clip(document)
@@ -171,7 +176,7 @@ def actions(document: Any) -> list[Action]:
                 jobs=4 if name == "imagine-all" else 1,
             )
         )
-    return [*found, *_extensions(document), *_changes(document)]
+    return found
 
 
 def _extensions(document: Mapping[str, Any]) -> Iterator[Action]:

@@ -70,9 +70,10 @@ def _pictures(assets: Sequence[Asset], document: Any) -> list[Asset]:
         return [replace((grids or tiles)[0], role="final")]
     if grids and [tile.url for tile in tiles] in ([], [grids[0].url]):
         # Upper left, upper right, lower left, lower right: the order of U1 to U4 (wire/midjourney.md 4.7).
-        grid = replace(grids[0], role="tile", width=None, height=None)
         tiles = [
-            replace(grid, index=2 * row + column + 1, cut=(column, row, 2, 2)) for row in (0, 1) for column in (0, 1)
+            replace(grids[0], role="tile", width=None, height=None, index=2 * row + column + 1, cut=(column, row, 2, 2))
+            for row in (0, 1)
+            for column in (0, 1)
         ]
     return [*tiles, *grids]
 
