@@ -12,7 +12,7 @@ from typing import Any
 
 import platformdirs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from ai302_core import _remembered, config
@@ -151,6 +151,7 @@ TABLES: some.SearchStrategy[Any] = some.recursive(
 LAYERS = some.lists(some.dictionaries(some.sampled_from("abc"), TABLES, max_size=3), min_size=1, max_size=4)
 
 
+@settings(max_examples=40)
 @given(LAYERS)
 def test_tables_are_merged_as_pydantic_settings_merges_them(tables: list[dict[str, Any]]) -> None:
     layers = [Layer("", {"providers": {"hero": {"family": "x", "defaults": table}}}) for table in tables]

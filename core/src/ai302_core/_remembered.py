@@ -60,7 +60,7 @@ def _file(kind: str) -> Path:
 def stamp(path: str | Path) -> list[int]:
     """What changes when a file or folder does: [size, time of its last change]; [] where there is none."""
     try:
-        told = Path(path).stat()
+        told = os.stat(path)  # noqa: PTH116 - hundreds at a start, four times as fast as by a Path
     except OSError:
         return []
     return [told.st_size, told.st_mtime_ns]
