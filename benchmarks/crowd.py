@@ -49,7 +49,7 @@ def seeded(path: Path, address: str, gateway: str, count: int, spread: float) ->
         "remote_id": f"cast({FIRST} + n AS TEXT)",
         "created_at": began,
         "document": f"json_set(document, '$.id', '261121-' || printf('%08d', n), '$.remote_id',"
-                    f" cast({FIRST} + n AS TEXT), '$.created_at',"
+                    f" cast({FIRST} + n AS TEXT), '$.request.prompt', 'a lantern on hill ' || n, '$.created_at',"
                     f" strftime('%Y-%m-%dT%H:%M:%f+00:00', {began}, 'unixepoch'))",
     }  # fmt: skip
     with db:
@@ -73,8 +73,8 @@ class Kept(following.Agenda):
 
     def add(self, entry: following.Followed, now: datetime) -> None:
         """As the agenda does."""
-        before = now if entry.watch.looked else entry.created_at
-        wait = entry.watch.wait(entry.schedule, entry.created_at, now)
+        before = now if entry.looked else entry.created_at
+        wait = entry.wait(entry.schedule, entry.created_at, now)
         self._planned[entry.id] = before, now + timedelta(seconds=wait)
         super().add(entry, now)
 
@@ -109,7 +109,7 @@ async def followed(config: dict[str, Any], ledger: str, count: int) -> dict[str,
 
 def measured(gateway: str, count: int, seconds: float, planned: float) -> dict[str, Any]:
     """One round: what the process used and what the server saw."""
-    _crowd.Agenda = Kept  # type: ignore[misc]
+    _crowd.Agenda = Kept  # type: ignore[attr-defined,misc]
     with server("--seconds", f"{seconds}", "--delay", "0.05") as address, tempfile.TemporaryDirectory() as folder:
         seeded(Path(folder, "ledger.db"), address, gateway, count, planned)
         config = settings(address, gateway, poll={"initial": planned, "maximum": 2 * planned})

@@ -28,7 +28,7 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 """Steps of this part of a whole fill it evenly and never come back to where one was."""
 
 
-class Followed:
+class Followed(Watch):
     """One job on the agenda, at rest between looks, and what must be remembered of it.
 
     like     another job of its kind, without a reply: what both say is kept once
@@ -39,7 +39,7 @@ class Followed:
 
     __slots__ = (
         *("_apart", "_open", "account", "called", "created_at", "error", "id", "like", "limit", "operation", "outcome"),
-        *("place", "route", "schedule", "since", "watch"),
+        *("place", "route", "schedule", "since"),
     )
 
     def __init__(
@@ -54,10 +54,10 @@ class Followed:
         like: Job | None = None,
         outcome: Outcome | None = None,
     ) -> None:
+        super().__init__()
         self.account, self.operation, self.schedule, self.limit = account, operation, schedule, limit
         self.since, self.outcome, self.like = since, outcome, like or changed(job, raw=None)
         self.id, self.created_at = job.id, job.created_at
-        self.watch = Watch()
         self.error: Ai302Error | None = None
         self.place, self.called = 0, False
         self.rest(job)
@@ -104,7 +104,8 @@ class Agenda:
     """Jobs by the moment they are due."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[datetime, int, Followed]] = []
+        self._heap: list[tuple[datetime, int]] = []  # of what the collector need not look at
+        self._waiting: dict[int, Followed] = {}
         self._count = 0
         self._place = 0.0
         self._schedules: dict[tuple[str, str, str | None], tuple[datetime, Schedule]] = {}
@@ -130,18 +131,19 @@ class Agenda:
         """Plan the next look at a job."""
         self._count += 1
         last = max(now, entry.since + timedelta(seconds=entry.limit))
-        due = min(
-            last, now + timedelta(seconds=self._apart(entry, entry.watch.wait(entry.schedule, entry.created_at, now)))
-        )
-        if entry.called and not entry.watch.failures:
+        wait = self._apart(entry, entry.wait(entry.schedule, entry.created_at, now))
+        due = min(last, now + timedelta(seconds=wait))
+        if entry.called and not entry.failures:
             due = now
+        self._waiting.pop(entry.place, None)
         entry.place, entry.called = self._count, False
-        heapq.heappush(self._heap, (due, self._count, entry))
+        self._waiting[entry.place] = entry
+        heapq.heappush(self._heap, (due, self._count))
 
     def _apart(self, entry: Followed, wait: float) -> float:
         """The wait, varied by SPREAD: what began together, or was late together once, would come together for ever."""
-        looked, schedule = entry.watch.looked, entry.schedule
-        if entry.watch.failures or not (looked or _size(entry) == 1):  # a list is to be full; trouble has its own wait
+        looked, schedule = entry.looked, entry.schedule
+        if entry.failures or not (looked or _size(entry) == 1):  # a list is to be full; trouble has its own wait
             return wait
         if not looked:
             self._move()
@@ -153,7 +155,7 @@ class Agenda:
 
     def call(self, entry: Followed, now: datetime) -> None:
         """Let a job be looked at now, or once more when the look under way is back."""
-        if entry.place and entry.watch.failures:  # a service in trouble is left alone for as long as it needs
+        if entry.place and entry.failures:  # a service in trouble is left alone for as long as it needs
             return
         entry.called = True
         if entry.place:
@@ -166,24 +168,24 @@ class Agenda:
     def due(self, now: datetime, most: int) -> Iterator[Batch]:
         """At most `most` looks that are due: one job each, or a batch filled with what is due within a tenth."""
         while self._heap and most > 0 and self._heap[0][0] <= now:
-            _, place, first = heapq.heappop(self._heap)
-            if place != first.place:
+            first = self._waiting.get(heapq.heappop(self._heap)[1])
+            if first is None:
                 continue
             batch = [first]
             size = _size(first)
             soon = now + timedelta(seconds=first.schedule.interval / 10)
-            aside: list[tuple[datetime, int, Followed]] = []
+            aside: list[tuple[datetime, int]] = []
             while self._heap and len(batch) < size and self._heap[0][0] <= soon and len(aside) < size:
                 item = heapq.heappop(self._heap)
-                if item[1] != item[2].place:
-                    continue
-                if _together(first, item[2]):
-                    batch.append(item[2])
-                else:
+                entry = self._waiting.get(item[1])
+                if entry is not None and _together(first, entry):
+                    batch.append(entry)
+                elif entry is not None:
                     aside.append(item)
             for item in aside:
                 heapq.heappush(self._heap, item)
             for entry in batch:
+                del self._waiting[entry.place]
                 entry.place = 0
             most -= 1
             yield batch
@@ -195,7 +197,7 @@ class Agenda:
         for entry, seen in zip(batch, looks, strict=True):
             entry.rest(seen.job)
             try:
-                entry.watch.take(seen, now)
+                entry.take(seen, now)
             except Ai302Error as problem:
                 entry.error = problem
             if not entry.over and (now - entry.since).total_seconds() >= entry.limit:
