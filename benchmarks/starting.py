@@ -119,6 +119,8 @@ def _twenty(folder: str, env: dict[str, str]) -> list[Row]:
         )
         record.joinpath("entry_points.txt").write_text(f"[ai302_core.families]\nmore{number} = {name}\n")
     more = {**env, "PYTHONPATH": str(path), "XDG_CACHE_HOME": f"{folder}/cache"}
+    Path(folder, "none").mkdir()
+    env = {**env, "PYTHONPATH": f"{folder}/none"}  # one more folder to look for modules in, on both sides
     forgetful = [{**where, "XDG_CACHE_HOME": os.devnull} for where in (env, more)]
     listed = [_COMMAND, "plugins"]
     plain = [sys.executable, "-c", "import ai302_core"]
