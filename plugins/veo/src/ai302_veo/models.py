@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 from ai302_core.errors import ParameterError
@@ -140,6 +141,7 @@ def _takes(known: Facts, name: str) -> bool:
     return bool(listed[name]) if name in listed else name in known.more
 
 
+@lru_cache(1000)  # asked for each such field at each submit, and comparing names is slow
 def _other_way(model: str, name: str) -> str:
     """Who takes a field that this model does not take: the models of the nearest names."""
     taking = [entry for entry, known in MODELS.items() if _takes(known, name)]
