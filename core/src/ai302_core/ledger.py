@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from ._frozen import swift
 from .errors import ParameterError
 from .jobs import Job, Status
 
@@ -36,6 +37,7 @@ class Limits:
     stale_after: float = 900.0
 
 
+@swift
 @dataclass(frozen=True, kw_only=True)
 class Intent:
     """What is about to be paid for.
@@ -55,6 +57,7 @@ class Intent:
     limits: Limits = field(default_factory=Limits)
 
 
+@swift
 @dataclass(frozen=True, kw_only=True)
 class Claim:
     """The answer to an intent.

@@ -9,7 +9,7 @@ from datetime import datetime
 from ai302_core import _links, _paths
 from ai302_core._accounts import Account
 from ai302_core._files import keeping
-from ai302_core._frozen import changed
+from ai302_core._frozen import changed, swift
 from ai302_core._steps import Call, Flow, Now, Picture, Record, Reply, Send, Turn
 from ai302_core._wire import calls, reading
 from ai302_core._wire import inline as _inline
@@ -25,6 +25,7 @@ _ALIKE = 5  # warnings of one kind: a service may say another unknown word at ev
 _BUTTONS = 200  # actions a job may offer
 
 
+@swift
 @dataclass(frozen=True, kw_only=True)
 class Look:
     """What one look saw: the snapshot after it, or the trouble it met; and when, where an answer came."""
@@ -158,7 +159,7 @@ def _drawn(
             return Look(job=job, trouble=Trouble(error=problem)), None
     if seen.status is Status.SUCCEEDED and (dying := _links.expiry_notice(seen.assets, now)):
         seen = changed(seen, warnings=(*seen.warnings, dying))
-    if seen == job and seen.raw == job.raw:
+    if vars(seen) == vars(job):
         return Look(job=job), None
     if carried.files:
         body = carried.body(reply)

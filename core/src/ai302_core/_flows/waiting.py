@@ -61,7 +61,7 @@ def follow(account: Account, job: Job, *, timeout: float | None, on_update: OnUp
         if (seen.job.remote_id, seen.job.route) != (job.remote_id, job.route):
             call = None
         job = seen.job
-        if on_update is not None and job != told:
+        if on_update is not None and job is not told and job != told:
             told = job
             on_update(job)
             now = yield from Now()  # whoever watches may take his time
