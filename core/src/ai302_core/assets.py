@@ -16,11 +16,12 @@ AssetKind = Literal["image", "video", "audio", "text", "model3d"]
 
 
 def to_iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).isoformat()
+    return None if moment is None else (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat()
 
 
 def from_iso(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
+    moment = None if text is None else datetime.fromisoformat(text)
+    return moment if moment is None or moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +54,7 @@ class Asset:
 
     def to_json(self) -> dict[str, Any]:
         """Only the members that say something, as plain JSON data."""
-        document: dict[str, Any] = {}
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if value != item.default:
-                document[item.name] = value
+        document = {name: value for name, value in vars(self).items() if value != _DEFAULTS[name]}
         if self.expires_at is not None:
             document["expires_at"] = to_iso(self.expires_at)
         if self.cut is not None:
@@ -80,6 +77,9 @@ class Asset:
             column, row, columns, rows = values["cut"]
             values["cut"] = (column, row, columns, rows)
         return cls(**values)
+
+
+_DEFAULTS = {item.name: item.default for item in fields(Asset)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,7 +102,7 @@ class Request:
             elif isinstance(value, tuple):
                 document[name] = list(value)
             else:
-                document[name] = copy.deepcopy(value)
+                document[name] = value if type(value) is str else copy.deepcopy(value)
         return document
 
     @staticmethod
@@ -112,7 +112,7 @@ class Request:
         cls = _CLASSES.get(str(document.get("type")))
         if cls is None or cls is StoredRequest:
             return StoredRequest(type=str(document.get("type")), values=values)
-        unknown = sorted(set(values) - {item.name for item in fields(cls)})
+        unknown = sorted(values.keys() - dict(_members(cls)).keys())
         if unknown:
             raise ParameterError(f"{cls.__name__} has no field {unknown[0]!r}.", field=unknown[0])
         for name in cls.media_fields:
