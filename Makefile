@@ -17,6 +17,7 @@ help:  ## show this list
 demo: $(VENV)/.installed  ## pictures on disk in a minute, without a key: sandbox, imagine, upscale, jobs
 	@$(BIN)/gen302 demo
 
+# Tests are collected once before: pytest compiles them in words of its own, which each worker would do for itself.
 test: $(VENV)/.tools  ## all checks: lint, format, types, tests with coverage, built wheels
 	@echo "· ruff check"
 	@$(BIN)/ruff check .
@@ -25,9 +26,10 @@ test: $(VENV)/.tools  ## all checks: lint, format, types, tests with coverage, b
 	@echo "· lines of a plugin"
 	@$(BIN)/python benchmarks/plugin_lines.py
 	@echo "· pytest, with coverage; meanwhile mypy --strict, and the built wheels in fresh environments, sources absent"
-	@$(BIN)/mypy core/src $(FAMILIES:%=%/src) tests >$(VENV)/types.log 2>&1 & types=$$!; \
-	$(BIN)/python -m pytest -q -m wheels tests/dists >$(VENV)/wheels.log 2>&1 & wheels=$$!; \
+	@$(BIN)/mypy core/src $(FAMILIES:%=%/src) tests >$(VENV)/types.log 2>&1 & types=$$!; wheels=; \
 	trap 'kill $$types $$wheels 2>/dev/null; exit 130' INT TERM; \
+	$(BIN)/python -m pytest -q --collect-only >/dev/null 2>&1; \
+	$(BIN)/python -m pytest -q -m wheels tests/dists >$(VENV)/wheels.log 2>&1 & wheels=$$!; \
 	$(BIN)/python -m pytest -q -n 3 --dist worksteal --cov --cov-report=term; suite=$$?; \
 	echo "· mypy --strict"; wait $$types; types=$$?; cat $(VENV)/types.log; \
 	echo "· built wheels"; wait $$wheels; wheels=$$?; cat $(VENV)/wheels.log; \
