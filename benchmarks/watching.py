@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 import threading
@@ -28,11 +29,13 @@ class Gap:
     """A time the loop did not turn: seconds on the wall, of CPU by its own thread, and by the whole process.
 
     Where its own thread had less, it waited: for the interpreter's lock while the process worked, else for a processor.
+    `gc`: what of its own CPU the collector of cycles took.
     """
 
     wall: float
     own: float
     process: float
+    gc: float
     where: str
 
 
@@ -46,22 +49,33 @@ class Watched:
         self._where = ""
         self._over = threading.Event()
         self._loop = 0
+        self._collecting = self._collected = 0.0
+
+    def _collects(self, phase: str, _: dict[str, int]) -> None:
+        if threading.get_ident() == self._loop:
+            if phase == "start":
+                self._collecting = time.thread_time()
+            else:
+                self._collected += time.thread_time() - self._collecting
 
     async def run(self) -> None:
         """Beat until canceled."""
         self._loop = threading.get_ident()
         threading.Thread(target=self._look, daemon=True).start()
+        gc.callbacks.append(self._collects)
         try:
             while True:
                 start, own, process = time.perf_counter(), time.thread_time(), time.process_time()
-                self._beat, self._where = start, ""
+                self._beat, self._where, self._collected = start, "", 0.0
                 await asyncio.sleep(BEAT)
                 late = time.perf_counter() - start - BEAT
                 if late > 0.02:
                     used = time.thread_time() - own
-                    self.gaps.append(Gap(late, min(late, used), time.process_time() - process, self._where))
+                    self.gaps.append(Gap(late, min(late, used), time.process_time() - process, self._collected,
+                                         self._where))  # fmt: skip
                 self.most = max(self.most, memory())
         finally:
+            gc.callbacks.remove(self._collects)
             self._over.set()
 
     def _look(self) -> None:
@@ -74,4 +88,4 @@ class Watched:
 
     def worst(self, of: str = "own") -> Gap:
         """The longest gap; by its thread's own CPU, what others take of the processor is no block of its callbacks."""
-        return max(self.gaps, key=lambda gap: getattr(gap, of), default=Gap(0.0, 0.0, 0.0, ""))
+        return max(self.gaps, key=lambda gap: getattr(gap, of), default=Gap(0.0, 0.0, 0.0, 0.0, ""))
