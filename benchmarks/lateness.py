@@ -14,8 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ai302_core import Asset, AsyncProvider, ImageRequest, aconnect, connect
-from ai302_core import _many as many
+from ai302_core import Asset, AsyncProvider, ImageRequest, _crowd, aconnect, connect
 from ai302_core._flows.following import Agenda, Batch
 from ai302_core._flows.looking import Look
 
@@ -42,14 +41,14 @@ class Noting(Agenda):
 
     def due(self, now: datetime, most: int) -> Iterator[Batch]:
         """The same; remembers when they were planned."""
-        moments = {entry.job.id: moment for moment, place, entry in self._heap if place == entry.place}
+        moments = {entry.id: moment for moment, place, entry in self._heap if place == entry.place}
         for batch in super().due(now, most):
-            self._planned.update((entry.job.id, moments[entry.job.id]) for entry in batch)
+            self._planned.update((entry.id, moments[entry.id]) for entry in batch)
             yield batch
 
     def take(self, batch: Batch, looks: list[Look], now: datetime) -> Batch:
         """The same; notes how late it is."""
-        self._late += [(now - self._planned.pop(entry.job.id)).total_seconds() for entry in batch]
+        self._late += [(now - self._planned.pop(entry.id)).total_seconds() for entry in batch]
         return super().take(batch, looks, now)
 
 
@@ -98,7 +97,7 @@ class Seen:
 async def follow(address: str, seen: Seen, host: str, folder: str) -> None:
     """Look at the jobs for a while, each about every second; files come from `host`, where there is one."""
     late: list[float] = []
-    many.Agenda = lambda: Noting(late)  # type: ignore[assignment, attr-defined]
+    _crowd.Agenda = lambda: Noting(late)  # type: ignore[assignment, attr-defined]
     arriving = Arriving(host, folder) if host else nullcontext()
     config = settings(address, poll={"initial": 1.0, "maximum": 1.0})
     async with aconnect(config=config, ledger=":memory:") as provider:
