@@ -14,7 +14,10 @@ import pytest
 
 from ai302_core import ImageRequest
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="kill -9 is a POSIX signal")
+pytestmark = [
+    pytest.mark.skipif(os.name == "nt", reason="kill -9 is a POSIX signal"),
+    pytest.mark.no_cover,  # who is killed has nothing to tell
+]
 
 Shop = Any
 DYING = """
