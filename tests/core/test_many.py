@@ -183,6 +183,20 @@ def test_what_began_together_comes_apart_unless_one_look_sees_it_all(together: i
     assert 20 * 60 <= looks * together <= 23 * 60, "varied, and hardly more of them"
 
 
+def test_what_began_apart_comes_together_where_one_look_sees_many() -> None:
+    start = now = datetime.now(UTC)
+    agenda, looks = Agenda(), 0
+    coming = followed(schedule((0.0, 60.0), (), 1.0, 1.0, watched=False), now, map(str, range(60)), 50)
+    while now < start + timedelta(seconds=30):
+        now += timedelta(seconds=0.01)
+        if coming and (now - start) > timedelta(seconds=2) * (60 - len(coming)) / 60:
+            agenda.add(coming.pop(), now)
+        for batch in list(agenda.due(now, 64)):
+            looks += 1
+            agenda.take(batch, [Look(job=entry.job()) for entry in batch], now)
+    assert looks < 30 * 5, "the waits of lists vary, so they meet; unvaried there are twice as many"
+
+
 def test_who_is_called_is_due_at_once_but_in_trouble() -> None:
     now = datetime.now(UTC)
     entries = followed(schedule((60.0, 120.0), (), 2.0, 60.0, watched=False), now, ("one", "two", "three"))

@@ -141,9 +141,11 @@ def test_polls_survive_whatever_comes_and_the_job_is_paid_once(shop: Shop, mode:
 
 
 def test_the_list_of_a_relay_may_fail_too(shop: Shop, mode: str) -> None:
-    buyer = shop.buyer(mode, "new-api")
+    buyer = shop.buyer(mode, "new-api", provider={"poll": {"initial": 0.5, "maximum": 0.5}})
+    for number in range(8):
+        buyer.submit(REQUEST, key=str(number))
     fault = shop.sandbox.fault("list", "html")
-    outcomes = buyer.each("run_many", {str(number): REQUEST for number in range(8)}, save_to=shop.folder)
+    outcomes = buyer.each("resume", shop.folder)
     assert [outcome.error for outcome in outcomes] == [None] * 8
     assert (fault.hits, shop.sandbox.paid, len(shop.pictures())) == (1, 8, 32)
 
