@@ -112,7 +112,7 @@ class Ground:
     def whole(self, work: str) -> tuple[list[str], float]:
         """A life that nobody ends: the names of its boundaries, and its seconds."""
         start = time.monotonic()
-        account = self.nursery.ask(self.order(work, f"whole-{work}-{self.sandbox.paid}"))
+        account = self.nursery.ask(self.order(work, f"whole-{work}-{self.sandbox.paid}", mutant=self.mutant))
         assert account["error"] is None, account
         return list(account["boundaries"]), time.monotonic() - start
 

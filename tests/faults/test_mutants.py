@@ -28,12 +28,14 @@ def test_a_retry_after_a_500_is_seen_by_the_matrix(tmp_path: Path) -> None:
 
 
 def test_a_receipt_after_the_first_poll_is_seen_by_the_kills(ground: crashes.Ground) -> None:
-    names, _ = ground.whole("run")
-    after = names.index("after step Paid") + 1
-    ground.kill("run", "sound", at=after)
+    def kill_once_paid(key: str) -> None:
+        names, _ = ground.whole("run")
+        ground.kill("run", key, at=names.index("after step Paid") + 1)
+
+    kill_once_paid("sound")
     assert (ground.tally.unconfirmed, ground.tally.wrong) == (0, [])
     ground.mutant = "writes_the_receipt_after_the_first_poll"
-    ground.kill("run", "mutant", at=after - 2)  # its receipt writes nothing: two boundaries fewer
+    kill_once_paid("mutant")
     assert ground.tally.unconfirmed == 1, "with a receipt in time nobody would have to ask"
 
 
