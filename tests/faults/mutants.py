@@ -29,7 +29,7 @@ def writes_the_receipt_after_the_first_poll() -> None:
     late: list[Callable[[], object]] = []
     sending = _http.Transport.send
 
-    def paid(driver: Any, step: Paid) -> Receipt:
+    def paid(driver: Any, step: Paid, _: object) -> Receipt:
         receipt = step.receipt(driver.transport.send(step.call, paid=True), _clock.now())
         if receipt.job is not None:
             late.append(lambda: driver.ledger.write(receipt.job, receipt.reply))
@@ -41,7 +41,7 @@ def writes_the_receipt_after_the_first_poll() -> None:
             late.pop()()
         return reply
 
-    _drivers.SyncDriver._paid = paid  # type: ignore[assignment,method-assign]
+    _drivers._PERFORMED[Paid] = paid
     _http.Transport.send = send  # type: ignore[assignment,method-assign]
 
 
