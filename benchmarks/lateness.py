@@ -41,7 +41,8 @@ class Noting(Agenda):
 
     def due(self, now: datetime, most: int) -> Iterator[Batch]:
         """The same; remembers when they were planned."""
-        moments = {entry.id: moment for moment, place, entry in self._heap if place == entry.place}
+        waiting = self._waiting
+        moments = {waiting[place].id: moment for moment, place in self._heap if place in waiting}
         for batch in super().due(now, most):
             self._planned.update((entry.id, moments[entry.id]) for entry in batch)
             yield batch
