@@ -47,14 +47,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Measured is what tests/core and tests/e2e reach by what they mean to say.
+    """Measured is what tests/core and tests/e2e reach in this process by what they mean to say.
 
     Measuring makes Python twice as slow: too dear for those that say the same thousands of times in other words, for
-    processes that are killed, and for other people's programs.
+    processes of their own, and for the async twin of a sync test; the library's own files measure both.
     """
     for item in items:
         room = item.path.relative_to(ROOT / "tests").parts[0] if item.path.is_relative_to(ROOT / "tests") else ""
-        if room not in MEASURED or getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+        given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        twin = given.get("mode") == "async" and not item.path.name.startswith("test_library")
+        if room not in MEASURED or twin or getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
             item.add_marker(pytest.mark.no_cover)
 
 
@@ -83,12 +85,10 @@ def _homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def home(_homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+def home(_homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home of this test's own; the test starts in an empty folder inside it."""
     home = next(_homes)
     _settle_in(home, monkeypatch)
-    if request.node.get_closest_marker("no_cover"):
-        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # for what the test starts
     (home / "here").mkdir(parents=True)
     monkeypatch.chdir(home / "here")
     return home
