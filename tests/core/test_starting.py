@@ -84,6 +84,14 @@ def test_a_look_into_the_ledger_needs_the_ledger_only(arguments: list[str], boug
     assert found & (HEAVY - {"sqlite3"}) == set()
 
 
+def test_httpx_comes_without_its_command_unless_somebody_asks_for_it() -> None:
+    command = {"httpx._main", "rich", "click", "pygments"}
+    found = loaded("import ai302_core._http")
+    assert ("httpx" in found, found & command) == (True, set())
+    assert loaded("import ai302_core._http, httpx._main") >= command
+    assert loaded("import httpx, ai302_core._http") >= command
+
+
 def test_saving_validates_no_configuration_and_loads_no_family(bought: dict[str, str], tmp_path: Path) -> None:
     arguments = ["save", "last", "-o", str(tmp_path / "one.png"), "--json"]
     code = f"from ai302_core.cli import main; assert main({arguments!r}) == 0"

@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-import httpx
-
 from ._accounts import Timeouts
 from ._clock import ELAPSED
 from ._steps import Call, Reply, Stream, Streamed
 from ._transport import addresses, bodies, carriers, diagnosis, exchange, pouring
 from .errors import TransportError
 
+with carriers.spared():
+    import httpx
+
 if TYPE_CHECKING:
     from ._transport.fast import FastClient
 
-carriers.spare_searches()
 _FRESH = 0.5  # seconds: an idle connection older than this may be dead, and a paid request must not find out
 
 

@@ -5,13 +5,35 @@ from __future__ import annotations
 import ssl
 import sys
 import urllib.request
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .fast import FastClient
+
+
+@contextmanager
+def spared() -> Iterator[None]:
+    """Around the import of httpx: without what costs much and serves nobody here.
+
+    It brings its own command, with rich, click and pygments, where these are installed: half of its import, and a
+    sixth of what the collector of cycles walks through for ever. Whoever imported httpx before has it whole, and
+    `httpx._main` can still be imported by its name. httpcore asks for sniffio several times a request; known to be
+    absent, it is not sought in every folder again.
+    """
+    if "sniffio" not in sys.modules and find_spec("sniffio") is None:
+        sys.modules["sniffio"] = None  # type: ignore[assignment]
+    if "httpx" in sys.modules or "httpx._main" in sys.modules:
+        yield
+        return
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        sys.modules.pop("httpx._main", None)
 
 
 def of_looks() -> str:
@@ -46,9 +68,3 @@ async def closing(closes: list[Callable[[], Awaitable[None]]]) -> AsyncGenerator
     finally:
         for close in closes:
             await close()
-
-
-def spare_searches() -> None:
-    """httpcore asks for sniffio several times a request; known to be absent, it is not sought in every folder again."""
-    if "sniffio" not in sys.modules and find_spec("sniffio") is None:
-        sys.modules["sniffio"] = None  # type: ignore[assignment]

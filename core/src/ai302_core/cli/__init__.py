@@ -71,7 +71,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _shown(first_steps())
     for entry in VERBS:
         if word == entry[0] and len(entry) == 3:
-            _without_httpx_command()
             if argv is None:  # this process is the command's own
                 _collect_rarely()
             try:
@@ -80,12 +79,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             except KeyboardInterrupt:  # one more Ctrl-C, while the first was being told
                 return 130
     return _unknown(word, as_json="--json" in arguments)
-
-
-def _without_httpx_command() -> None:
-    """httpx imports its own command, with rich and pygments, where these are installed: half of its import."""
-    if "httpx" not in sys.modules:
-        sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 
 def _collect_rarely() -> None:
