@@ -120,23 +120,29 @@ def test_jobs_of_one_kind_ask_the_ledger_once_a_minute(
     assert asked == 3
 
 
+class Turns:
+    """Counts the turns of the running loop."""
+
+    def __init__(self) -> None:
+        self.count, self._loop = 0, asyncio.get_running_loop()
+        self._turned()
+
+    def _turned(self) -> None:
+        self.count += 1
+        self._loop.call_soon(self._turned)
+
+
 def test_what_comes_in_one_moment_is_done_in_slices_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_clock, "SLICE", -1.0)  # over at once
     done: list[tuple[int, int]] = []
 
     async def main() -> None:
-        loop, turns = asyncio.get_running_loop(), 0
-
-        def count() -> None:
-            nonlocal turns
-            turns += 1
-            loop.call_soon(count)
+        turns = Turns()
 
         async def work(number: int) -> None:
             await _clock.turn()
-            done.append((turns, number))
+            done.append((turns.count, number))
 
-        count()
         tasks = [asyncio.create_task(work(number)) for number in range(20)]
         await asyncio.sleep(0)
         tasks[7].cancel()
@@ -263,20 +269,14 @@ def test_who_has_begun_goes_on_before_another_begins(monkeypatch: pytest.MonkeyP
     done: list[tuple[int, str]] = []
 
     async def main() -> None:
-        loop, turns = asyncio.get_running_loop(), 0
-
-        def count() -> None:
-            nonlocal turns
-            turns += 1
-            loop.call_soon(count)
+        turns = Turns()
 
         async def work(name: str) -> None:
             await _clock.turn()
             for _ in range(10):
                 await _clock.turn(begun=True)
-                done.append((turns, name))
+                done.append((turns.count, name))
 
-        count()
         await asyncio.wait_for(asyncio.gather(*map(work, "abcd")), 30)
 
     asyncio.run(main())

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -44,19 +41,11 @@ def install(site: Path, name: str, text: str, *, module: str = "", info: str = "
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Path:
-    site = tmp_path / "site"
-    site.mkdir()
-    return site
-
-
-@pytest.fixture
-def run(site: Path) -> Run:
+def run(site: Path, told_by: Run) -> Run:
     """Runs a program that sets `told`; `tried()` gives (processes started, broken plugins of this test's)."""
 
     def run(program: str) -> Any:
-        script = (
-            "import json, os, sys\n"
+        return told_by(
             "from pathlib import Path\n"
             f"site = Path({str(site)!r})\n"
             "sys.path.insert(0, str(site))\n"
@@ -67,12 +56,8 @@ def run(site: Path) -> Run:
             "    started.clear()\n"
             "    reports = [one for one in registry.report(remembered=True) if one.plugin.location == str(site)]\n"
             "    return [len(started), sorted(one.plugin.name for one in reports if not one.ok)]\n"
-            f"{program}\n"
-            "print('told', json.dumps(told))\n"
+            f"{program}"
         )
-        done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, timeout=100)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.rpartition("told ")[2])
 
     return run
 
