@@ -26,7 +26,7 @@ test: $(VENV)/.tools  ## all checks: lint, format, types, tests with coverage, b
 	@echo "· lines of a plugin"
 	@$(BIN)/python benchmarks/plugin_lines.py
 	@echo "· pytest, with coverage; meanwhile mypy --strict, and the built wheels in fresh environments, sources absent"
-	@$(BIN)/mypy core/src $(FAMILIES:%=%/src) tests >$(VENV)/types.log 2>&1 & types=$$!; wheels=; \
+	@$(BIN)/mypy core/src $(FAMILIES:%=%/src) tests benchmarks >$(VENV)/types.log 2>&1 & types=$$!; wheels=; \
 	trap 'kill $$types $$wheels 2>/dev/null; exit 130' INT TERM; \
 	$(BIN)/python -m pytest -q --collect-only >/dev/null 2>&1; \
 	$(BIN)/python -m pytest -q -m wheels tests/dists >$(VENV)/wheels.log 2>&1 & wheels=$$!; \

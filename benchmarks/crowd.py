@@ -111,7 +111,7 @@ async def followed(config: dict[str, Any], ledger: str, count: int) -> dict[str,
 
 def measured(gateway: str, count: int, seconds: float, planned: float) -> dict[str, Any]:
     """One round: what the process used and what the server saw."""
-    _crowd.Agenda = Kept  # type: ignore[attr-defined,misc]
+    _crowd.Agenda = Kept  # type: ignore[attr-defined]
     with server("--seconds", f"{seconds}", "--delay", "0.05") as address, tempfile.TemporaryDirectory() as folder:
         seeded(Path(folder, "ledger.db"), address, gateway, count, planned)
         config = settings(address, gateway, poll={"initial": planned, "maximum": 2 * planned})

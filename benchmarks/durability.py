@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -135,7 +136,7 @@ def _large() -> list[Row]:
             )
         db.close()
         still = (Status.SUBMITTING, Status.QUEUED, Status.RUNNING, Status.INPUT_REQUIRED, Status.UNCONFIRMED)
-        asked = {
+        asked: dict[str, Callable[[], object]] = {
             "jobs list (the newest 20)": lambda: ledger.jobs(limit=20),
             "what is open, for resume": lambda: ledger.jobs(status=still),
             "what is not saved yet, for resume": lambda: ledger.unsaved(outcomes.complete),

@@ -74,12 +74,8 @@ def rows() -> list[Row]:
     best: dict[str, dict[str, float]] = {}
     with server("--seconds", "600", "--delay", f"{DELAY}") as address, tempfile.TemporaryDirectory() as folder:
         for turn in range(2):
-            for name, made in (
-                ("hand", lambda: _by_hand(address)),
-                ("off", lambda: asyncio.run(_bought(address, "off"))),
-                ("ours", lambda turn=turn: asyncio.run(_bought(address, f"sqlite:///{folder}/ledger-{turn}.db"))),
-            ):
-                seen = made()
+            for name, ledger in (("hand", None), ("off", "off"), ("ours", f"sqlite:///{folder}/ledger-{turn}.db")):
+                seen = _by_hand(address) if ledger is None else asyncio.run(_bought(address, ledger))
                 if name not in best or seen["wall"] < best[name]["wall"]:
                     best[name] = seen
         sockets = stats(address)["sockets"]
