@@ -20,7 +20,7 @@ from ai302_core._version import VERSION
 from ai302_core.assets import Asset, Media
 from ai302_core.cli import EXITS, _thumbnail
 from ai302_core.cli._options import absolute
-from ai302_core.cli._progress import duration, phrase
+from ai302_core.cli._phrases import duration, phrase
 from ai302_core.cli._requests import typed
 from ai302_core.cli._table import lines
 from ai302_core.cli._verdict import exit_code, money

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ai302_core.errors import LedgerError
-
-from ._progress import duration, now
+from ._pace import Pace, headline
+from ._phrases import history_of, now
 
 if TYPE_CHECKING:
     from ai302_core.jobs import Job, Outcome
@@ -61,27 +60,6 @@ class Silent:
         """Nothing is shown."""
 
 
-class Pace:
-    """How long the rest takes, by what was done since the start."""
-
-    def __init__(self) -> None:
-        self.start = now()
-        self._before: int | None = None
-
-    def left(self, done: int, rows: int) -> float | None:
-        """Seconds, or None while nothing is known."""
-        if self._before is None:
-            self._before = done  # what was done before this run says nothing of its pace
-        new = done - self._before
-        if new < 3 or done >= rows:
-            return None
-        return self.passed() / new * (rows - done)
-
-    def passed(self) -> float:
-        """Seconds since the start."""
-        return (now() - self.start).total_seconds()
-
-
 class _Plain:
     covers_stdout = False
 
@@ -109,32 +87,11 @@ class _Plain:
         self._say(f"{now().astimezone():%H:%M:%S} {headline(tally, len(self._open), left)}")
 
 
-def headline(tally: Tally, still: int, left: float | None) -> str:
-    """Where a batch stands, in a line."""
-    parts = [f"{tally.name}: {tally.done} of {tally.rows} {tally.noun}"]
-    if tally.troubles:
-        parts.append(f"{tally.troubles} not done")
-    if still:
-        parts.append(f"{still} under way")
-    if left:
-        parts.append(f"about {duration(left)} left")
-    return ", ".join(parts)
-
-
 def _live(session: Session, tally: Tally) -> Any:
     """The live table, or None without the extra [cli] or on a terminal that cannot redraw."""
     try:
         from ._livetable import LiveTable
     except ImportError:
         return None
-
-    def history(job: Job) -> list[float]:
-        if job.sandbox:  # its clock runs faster than the one on the wall
-            return []
-        try:
-            return session.connection.ledger.durations(job.family, job.operation, job.model)
-        except LedgerError:  # the same trouble stops the work itself, and is told there
-            return []
-
-    table = LiveTable(tally, history)
+    table = LiveTable(tally, history_of(session))
     return table if table.possible else None

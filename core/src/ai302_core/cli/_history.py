@@ -14,7 +14,7 @@ from ai302_core.errors import ParameterError
 from ai302_core.jobs import Job, Status
 
 from . import _options
-from ._progress import now
+from ._phrases import now
 
 if TYPE_CHECKING:
     from argparse import Namespace

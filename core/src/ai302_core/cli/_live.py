@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ai302_core import _policies, _threads
 
-from ._progress import History, age, duration, phrase, stage
+from ._phrases import History, age, duration, phrase, stage
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from ai302_core import _policies, _threads
 
-from ._crowd import Pace, headline
-from ._progress import History, age, duration, stage
+from ._pace import Pace, headline
+from ._phrases import History, age, duration, stage
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from ai302_core import _loopthread, _many
 from ai302_core._crowd import Crowd
 
-from . import _crowd, _verdict, make
-from ._progress import now, watching
+from . import _crowd, _ending, _verdict
+from ._phrases import now
+from ._progress import watching
 from ._tally import Tally
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def wait_for(session: Session, jobs: Iterable[Job | str]) -> int:
         codes[outcome.job.id if outcome.job is not None else ""] = code
 
     def ended(result: Result) -> int:
-        code = make.told(session, result)
+        code = _ending.told(session, result)
         if session.connection.ledger.destination(result.job.id) is None:
             session.output.say(f"Next: gen302 save {result.job.id}")
         return code
@@ -52,14 +53,14 @@ def wait_for(session: Session, jobs: Iterable[Job | str]) -> int:
             session.options.timeout = max(0.0, patience - (now() - start).total_seconds())
         out = session.connection.ledger.destination(job.id)
         with watching(session) as watch:
-            result = make.finish(session, job, watch, out)
+            result = _ending.finish(session, job, watch, out)
         return ended(result)
 
-    unknown = make.each(session, jobs, find)
+    unknown = _ending.each(session, jobs, find)
     if len(found) > 1 and patience != 0:
         session.job = None
         _waited(session, list(found.values()), patience, tell)
-    still = make.each(session, [job for job in found.values() if job.id not in codes], wait)
+    still = _ending.each(session, [job for job in found.values() if job.id not in codes], wait)
     return unknown or next((codes[job_id] for job_id in found if codes.get(job_id)), still)
 
 

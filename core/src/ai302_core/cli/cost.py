@@ -14,10 +14,10 @@ from ai302_core.jobs import Job, Status
 from ai302_core.money import Cost, Money
 
 from . import _history, _options
+from ._ending import each
 from ._options import Parser
 from ._session import Session, execute
 from ._table import lines
-from .make import each
 
 if TYPE_CHECKING:
     from ai302_core.ledger import Ledger

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ai302_core.errors import Ai302Error
 from ai302_core.jobs import Job, Result, Status
 
-from . import _options, _verdict, make
+from . import _ending, _options, _verdict
 from ._options import Parser
 from ._session import Session, execute
 
@@ -69,15 +69,15 @@ def _save(session: Session) -> int:
     def save(job: Job) -> int:
         out = _options.destination(session.options)
         if job.status is Status.SUCCEEDED:
-            return make.told(session, make.saved(session, Result(job=job, assets=job.assets), out))
+            return _ending.told(session, _ending.saved(session, Result(job=job, assets=job.assets), out))
         job = session.job = session.provider.poll(job)
         if not job.status.settled and job.status is not Status.UNCONFIRMED:
             return session.tell(job, error=_unfinished(job), code=_verdict.RUNNING)
         result = session.provider.wait(job, timeout=0)
         session.job = result.job
-        return make.told(session, make.saved(session, result, out))
+        return _ending.told(session, _ending.saved(session, result, out))
 
-    return make.each(session, session.options.jobs, save)
+    return _ending.each(session, session.options.jobs, save)
 
 
 def _unfinished(job: Job) -> Ai302Error:
@@ -99,4 +99,4 @@ def _cancel(session: Session) -> int:
             session.output.say(f"Next: gen302 save {after.id}")
         return session.tell(after, code=code)
 
-    return make.each(session, session.options.jobs, cancel)
+    return _ending.each(session, session.options.jobs, cancel)

@@ -12,7 +12,7 @@ from ai302_core.ledger import named
 
 from . import _history, _options, _table, _verdict, ask, gallery, reconcile
 from ._options import Parser
-from ._progress import now
+from ._phrases import now
 from ._session import Session, execute
 
 if TYPE_CHECKING:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from ai302_core._flows import acting, outcomes, settling
+from ai302_core._flows import acting
 from ai302_core._steps import Call
-from ai302_core.errors import Ai302Error, ParameterError
-from ai302_core.jobs import Job, Preview, Result
-from ai302_core.ledger import named
+from ai302_core.errors import ParameterError
+from ai302_core.jobs import Job, Preview
 
-from . import _again, _options, _requests, _thumbnail, _verdict
+from . import _again, _options, _requests
+from ._ending import each, finish, told
 from ._options import Parser
 from ._progress import Watching, watching
 from ._session import Session, execute
@@ -163,7 +162,7 @@ def _act_all(session: Session, parent: Job, terms: dict[str, Any]) -> int:
     if options.no_wait:
         return each(session, jobs, lambda job: accepted(session, job))
     session.output.say(f"{len(jobs)} jobs: {' '.join(job.id for job in jobs)}")
-    from ._together import wait_for
+    from ._together import wait_for  # a loop and all that goes with it
 
     return wait_for(session, jobs)
 
@@ -181,19 +180,6 @@ def buying(session: Session) -> Iterator[Watching]:
 
         session.connection.sending = sending
         yield watch
-
-
-def each(session: Session, jobs: Iterable[Job | str], work: Callable[[Job], int]) -> int:
-    """Do the work for every job, an error of one told and the next one done; the first code that is not 0."""
-    codes: list[int] = []
-    for entry in jobs:
-        session.job = None
-        try:
-            session.job = entry if isinstance(entry, Job) else named(session.ledger, entry)
-            codes.append(work(session.job))
-        except Ai302Error as error:
-            codes.append(session.tell(getattr(error, "job", None) or session.job, error=error))
-    return next((code for code in codes if code), _verdict.OK)
 
 
 def _answers(session: Session, job: Job) -> dict[str, Any]:
@@ -218,51 +204,6 @@ def accepted(session: Session, job: Job) -> int:
         session.output.data(job.id)
     session.output.say(f"Next: gen302 wait {job.id}" if not job.status.settled else f"Next: gen302 save {job.id}")
     return code
-
-
-def finish(session: Session, job: Job, watch: Watching, out: str | None) -> Result:
-    """Wait for a job and save its files where `out` says (None: nowhere). Raises as `Provider.wait` and `save`."""
-    watch(job)
-    result = session.provider.wait(job, timeout=session.options.timeout, on_update=_kept(session, watch))
-    session.job = result.job
-    watch(result.job)
-    if out is not None:
-        watch.stage("saving")
-        result = saved(session, result, out)
-    return result
-
-
-def _kept(session: Session, watch: Watching) -> Any:
-    def update(job: Job) -> None:
-        session.job = job
-        watch(job)
-
-    return update
-
-
-def saved(session: Session, result: Result, out: str | None) -> Result:
-    """The result with its files on disk; None: where the intent said. Raises DownloadError."""
-    options = session.options
-    flow = settling.save(
-        result.job,
-        out,
-        roles=getattr(options, "only", None),
-        sidecar=not getattr(options, "no_sidecar", False),
-    )
-    files, notices = session.driver(result.job).run(flow)
-    return outcomes.saved(result, files, notices)
-
-
-def told(session: Session, result: Result) -> int:
-    """Tell a result; texts are for the person as well."""
-    for text in result.texts:
-        session.output.say(text)
-    if result.job.sandbox:
-        session.output.say("From the sandbox: no money was spent.")
-    files = [Path(path) for path in result.files]
-    if not (session.output.as_json or session.output.quiet):
-        _thumbnail.show(files)
-    return session.tell(result.job, files)
 
 
 def _preview(session: Session, preview: Preview) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ai302_core import registry
 from ai302_core.errors import ParameterError, PluginError
 
-from . import _options, _requests, make
+from . import _ending, _options, _requests, make
 from ._options import Parser
 from ._output import Output
 from ._place import ourselves
@@ -201,8 +201,8 @@ def _bought(session: Session, folder: Path, family: str) -> tuple[int, Job]:
     asked = _requests.generic_of(session.connection)
     with make.buying(session) as watch:
         job = session.job = session.provider.submit(asked(PROMPT, aspect_ratio=SHAPE), save_to=out)
-        result = make.finish(session, job, watch, out)
-    return make.told(session, result), session.job
+        result = _ending.finish(session, job, watch, out)
+    return _ending.told(session, result), session.job
 
 
 def _pressed(session: Session, folder: Path) -> tuple[int, Job]:
@@ -213,8 +213,8 @@ def _pressed(session: Session, folder: Path) -> tuple[int, Job]:
     with make.buying(session) as watch:
         job = session.job = session.provider.act(parent, "upscale-2")
         session.connection.ledger.set_destination(job.id, out)
-        result = make.finish(session, job, watch, out)
-    return make.told(session, result), session.job
+        result = _ending.finish(session, job, watch, out)
+    return _ending.told(session, result), session.job
 
 
 def _next(output: Output, folder: Path) -> None:
