@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ai302_core import _sqlite
 from ai302_core._flows import acting, looking, outcomes, reconciling, settling, submitting
 from ai302_core._flows.submitting import Order
 from ai302_core._steps import Turn
@@ -413,6 +416,42 @@ def test_an_unforeseen_window_waits_for_its_caller(bought: Any, account: Any) ->
     assert settle(fed, account, answered).status is Status.SUCCEEDED
     with pytest.raises((ParameterError, KeyConflict)):
         fed.run(acting.act(account, waiting, "continue", {"prompt": "go on"}))
+
+
+@pytest.mark.parametrize("url", [":memory:", "off"])
+@pytest.mark.parametrize("when", ["under way", "accepted", "lost"])
+def test_who_looks_elsewhere_does_not_open_an_answered_window_again(
+    account: Any, hand: Any, reply: Any, tmp_path: Path, url: str, when: str
+) -> None:
+    ledger = _sqlite.open_ledger(url, data_dir=tmp_path)
+    shown = {"data": {"id": 42, "status": "window"}}
+    fed, elsewhere = hand(reply(ACCEPTED), reply(shown)), hand()
+    fed.ledger = elsewhere.ledger = ledger
+    job = fed.run(submitting.submit(account, ImageRequest("a cat"), Order()))
+    (window,) = fed.run(looking.look(account, [job]))
+
+    def look_elsewhere() -> None:
+        elsewhere.answers += [_reply(shown), _reply({"data": [shown]})]
+        (seen,) = elsewhere.run(looking.look(account, [job]))
+        listed = elsewhere.run(looking.look_together(account, [job, job]))
+        assert {entry.job.status for entry in (seen, *listed)}.isdisjoint({Status.INPUT_REQUIRED, Status.SUBMITTING})
+        with pytest.raises((KeyConflict, ParameterError)):
+            elsewhere.run(acting.act(account, window.job, "continue", {"prompt": "a hat"}))
+
+    def answer(call: Any) -> Any:
+        if when == "under way":
+            look_elsewhere()
+        return RESET if when == "lost" else _reply({"code": 0, "data": {"id": 42}})
+
+    fed.answers.append(answer)
+    with suppress(JobUnconfirmed):
+        fed.run(acting.act(account, window.job, "continue", {"prompt": "a hat"}))
+    look_elsewhere()
+    stands = ledger.job(job.id)
+    assert stands is not None
+    assert stands.status is (Status.UNCONFIRMED if when == "lost" else Status.RUNNING)
+    assert (len(fed.paid), elsewhere.paid) == (2, [])
+    ledger.close()
 
 
 def test_cancel_is_honest(bought: Any, account: Any) -> None:

@@ -123,6 +123,8 @@ class Ledger(Protocol):
     def note(self, snapshots: Sequence[tuple[Job, bytes]]) -> list[Job]:
         """As `write`, of several snapshots that looks saw, with their replies at once: all are recorded, or none.
 
+        A look ends no call that is under way: a SUBMITTING job stays so. It knows nothing of answers to a window that
+        were sent since: one that was accepted stays `answered`, and one that may have been stays UNCONFIRMED.
         Every process sees them at once, and they survive a crash. A power cut may undo the last seconds of them, never
         anything written before something durable: looking again is free and brings them back.
         """

@@ -89,7 +89,7 @@ def look_together(account: Account, jobs: Sequence[Job]) -> Flow[list[Look]]:
     if news:  # one commit for all of them
         stand = yield from Record(lambda ledger: ledger.note(list(news.values())))
         for number, stands in zip(news, stand, strict=True):
-            seen[number] = _standing(seen[number].job, stands)
+            seen[number] = _standing(jobs[number], seen[number].job, stands)
     return seen
 
 
@@ -137,10 +137,12 @@ def _taken_in(
     if body is None:
         return seen
     (stands,) = yield from Record(lambda ledger: ledger.note([(seen.job, body)]))
-    return _standing(seen.job, stands)
+    return _standing(job, seen.job, stands)
 
 
-def _standing(seen: Job, stands: Job) -> Look:
+def _standing(job: Job, seen: Job, stands: Job) -> Look:
+    if stands.status is Status.SUBMITTING:  # its window is being answered elsewhere: the next look tells more
+        return Look(job=job)
     return Look(job=changed(stands, raw=seen.raw) if stands.raw is None else stands)
 
 

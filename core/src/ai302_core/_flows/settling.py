@@ -70,11 +70,11 @@ def cancel(account: Account, job: Job) -> Flow[Job]:
     before = job
     if asked not in job.warnings:
         # Before it is asked: an answer may be lost, and a canceled task be called failed.
-        job = yield from Record(lambda ledger: ledger.write(replace(before, warnings=(*before.warnings, asked))))
+        job = yield from _noted(replace(before, warnings=(*before.warnings, asked)))
     try:
         yield from _asked_to_stop(account, job, call)
     except ApiError:
-        yield from Record(lambda ledger: ledger.write(before))
+        yield from _noted(before)
         raise
     for attempt in range(1, 6):
         (seen,) = yield from looking.look(account, [job])
@@ -82,7 +82,12 @@ def cancel(account: Account, job: Job) -> Flow[Job]:
         if job.status.settled:
             return job
         yield from Sleep(_policies.backoff(attempt, first=0.5, ceiling=2.0), _policies.SPREAD)
-    return (yield from Record(lambda ledger: ledger.write(job)))
+    return (yield from _noted(job))
+
+
+def _noted(job: Job) -> Flow[Job]:
+    (stands,) = yield from Record(lambda ledger: ledger.note([(job, b"")]))
+    return stands
 
 
 def _asked_to_stop(account: Account, job: Job, call: Call) -> Flow[None]:

@@ -102,7 +102,7 @@ class SqliteLedger:
 
     def note(self, snapshots: Sequence[tuple[Job, bytes]]) -> list[Job]:
         def work(db: sqlite3.Connection) -> list[Job]:
-            return [claims.record(db, job, reply) for job, reply in snapshots]
+            return [claims.record(db, job, reply, looked=True) for job, reply in snapshots]
 
         return self._write(work, NOT_RECORDED, "unknown", lasting=False)
 

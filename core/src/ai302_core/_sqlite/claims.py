@@ -28,6 +28,7 @@ _COUNTED = (  # all, without those that were never accepted
     f" AND {schema.VAIN} AND status IN ('refused', 'abandoned') AND (status = 'refused' OR billed = 'no'))"
 )
 _SUBMITTING = f"status = 'submitting' AND {schema.OPEN}"
+_DOUBTFUL = (Status.SUBMITTING.value, Status.UNCONFIRMED.value)
 _BUSY = (Status.SUBMITTING.value, Status.QUEUED.value, Status.RUNNING.value)
 
 
@@ -177,8 +178,8 @@ def reopen(db: sqlite3.Connection, owners: Owners, job_id: str, expected: Status
     return True
 
 
-def record(db: sqlite3.Connection, job: Job, reply: bytes) -> Job:
-    """Record a snapshot and return what stands."""
+def record(db: sqlite3.Connection, job: Job, reply: bytes, *, looked: bool = False) -> Job:
+    """Record a snapshot and return what stands; `looked`: a look saw it, nobody paid for it."""
     row = db.execute(_STANDS, (job.id,)).fetchone()
     if row is None:
         if job.status is Status.SUBMITTING:  # from another ledger's JSON: nobody here waits for its receipt
@@ -190,6 +191,11 @@ def record(db: sqlite3.Connection, job: Job, reply: bytes) -> Job:
         status, remote_id, document = row[:3]
         if not _may_follow(job.status, Status(status)):
             return _rows.job_of(document, _rows.last_reply(db, job.id))
+        if looked and (status in _DOUBTFUL or '"answered":true' in document):
+            seen = _rows.caught_up(job, _rows.job_of(document))
+            if seen is None:
+                return _rows.job_of(document, _rows.last_reply(db, job.id))
+            job = seen
         if job.remote_id is None and remote_id is not None:
             # A snapshot from before the receipt must not lose the name of what was paid.
             job = changed(job, remote_id=_rows.job_of(document).remote_id)

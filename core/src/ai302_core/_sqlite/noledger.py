@@ -15,7 +15,7 @@ from ai302_core.errors import ConfigError
 from ai302_core.jobs import Job, Status
 from ai302_core.ledger import Claim, FileRecord, Intent
 
-from .rows import words
+from .rows import caught_up, words
 
 _BUSY = frozenset({Status.SUBMITTING, Status.QUEUED, Status.RUNNING})
 
@@ -95,7 +95,14 @@ class NoLedger:
         return job
 
     def note(self, snapshots: Sequence[tuple[Job, bytes]]) -> list[Job]:
-        return [self.write(job, reply) for job, reply in snapshots]
+        return [self._noted(job, reply) for job, reply in snapshots]
+
+    def _noted(self, job: Job, reply: bytes) -> Job:
+        stands = self._open.get(job.id)
+        if stands is None:
+            return self.write(job, reply)
+        seen = caught_up(job, stands)
+        return stands if seen is None else self.write(seen, reply)
 
     def job(self, job_id: str) -> Job | None:
         return self._open.get(job_id)

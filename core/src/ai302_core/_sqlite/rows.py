@@ -144,6 +144,21 @@ def job_of(document: str, raw: Any = None) -> Job:
     return job if raw is None else changed(job, raw=raw)
 
 
+def caught_up(job: Job, stands: Job) -> Job | None:
+    """What a look saw, with what it could not know; None: it was overtaken, and what stands says more.
+
+    Whoever follows a job elsewhere has a snapshot from before its window was answered, which is paid: it neither ends
+    a call that is under way, nor makes an answer forgotten, since either would let the window be answered twice.
+    """
+    asks = job.status is Status.INPUT_REQUIRED
+    lost = stands.status is Status.UNCONFIRMED and stands.remote_id is not None
+    if stands.status is Status.SUBMITTING or (lost and asks):
+        return None
+    if not stands.answered or job.answered:
+        return job
+    return changed(job, answered=True, needs=(), status=Status.RUNNING if asks else job.status)
+
+
 def words(request: Mapping[str, Any]) -> str:
     """Everything a request's JSON says in words, folded, for `jobs(text=…)`."""
     return plain("\n".join(_strings({**request, "type": None})).casefold()) or ""
