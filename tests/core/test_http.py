@@ -229,6 +229,34 @@ def test_a_paid_request_takes_no_connection_that_idled(serve: Any, transport: Tr
     assert server.connections == 2
 
 
+def test_the_answer_to_another_request_is_nobodys_receipt(serve: Any, transport: Transport) -> None:
+    def twice(peer: socket.socket, head: bytes, number: int) -> None:
+        peer.sendall(OK * 2 if number % 3 == 1 else OK)  # in one piece: what is left over waits on the connection
+
+    server = serve(twice)
+    call = post(server.url)
+    assert transport.send(call, paid=True).status == 200
+    with pytest.raises(TransportError, match="belongs to another") as caught:
+        transport.send(call, paid=True)
+    assert (caught.value.sent, caught.value.billed) == (True, "unknown")
+    assert transport.send(call, paid=True).status == 200
+    assert (len(server.requests), server.connections) == (3, 2), "nothing is repeated, nothing believed afterwards"
+
+    async def looks() -> list[object]:
+        said: list[object] = []
+        for _ in range(3):
+            try:
+                said.append((await transport.send_async(call)).status)
+            except TransportError as problem:
+                said.append(problem.message)
+        await transport.aclose()
+        return said
+
+    said = asyncio.run(looks())
+    assert said in ([200, 200, 200], [200, caught.value.message, 200]), "aiohttp itself keeps no such connection"
+    assert len(server.requests) == 6
+
+
 def test_a_connection_closed_behind_our_back_costs_a_poll_nothing_but_itself(serve: Any, transport: Transport) -> None:
     def once(peer: socket.socket, head: bytes, number: int) -> None:
         peer.sendall(OK)
@@ -437,6 +465,14 @@ def test_a_key_repeated_by_the_service_is_cut_out(serve: Any, transport: Transpo
     )
     for outcome in both(transport, post(server.url)):
         assert "SENTINEL" not in f"{outcome.text}{outcome.headers}"
+
+
+def test_a_short_key_is_cut_out_of_no_id(serve: Any, transport: Transport) -> None:
+    told = {"result": "1712345678", "description": "123456 is no key, nor is Bearer%20:123456!", "123456": 1}
+    body = json.dumps(told).encode()
+    server = serve(answering(OK.replace(b"length: 2", b"length: %d" % len(body))[:-2] + body))
+    for reply in both(transport, replace(post(server.url), secret=("mj-api-secret", "123456"))):
+        assert reply.document == {**told, "description": "*** is no key, nor is Bearer%20:***!"}
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,6 @@ class Transport:
 
     def __init__(self, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
-        self._pid = 0
-        self._lock = threading.Lock()
         self._forget()
 
     def _forget(self) -> None:
@@ -128,8 +126,8 @@ class Transport:
     def _patience(self, call: Call) -> float:
         return call.timeout or (self._timeouts.submit if call.purpose != "poll" else self._timeouts.poll)
 
-    def _built(self, call: Call, trace: bodies.Patience | None = None) -> httpx.Request:
-        """The request of a call; `trace` hears what happens to it, in the sync world alone."""
+    def _built(self, call: Call, trace: Callable[[str, dict[str, Any]], object]) -> httpx.Request:
+        """The request of a call; `trace` hears what happens to it until it goes out."""
         request: httpx.Request | None = call.built.get(trace)
         if request is None:
             url, patience, connect = _address(call.url), self._patience(call), self._timeouts.connect
@@ -141,8 +139,7 @@ class Transport:
                 stream=httpx.ByteStream(call.body) if call.body else _Empty(b""),
                 extensions={"timeout": timeout},
             )
-        if trace:
-            request.extensions["trace"] = trace
+        request.extensions["trace"] = trace
         return request
 
     def send(self, call: Call, *, paid: bool = False) -> Reply:
@@ -159,6 +156,7 @@ class Transport:
             answer = line.send(request)
             stream = cast("httpx.SyncByteStream", answer.stream)
             try:
+                exchange.check_own(answer.extensions)
                 headers = exchange.told(answer.headers.raw)
                 return exchange.reply(call, answer.status_code, headers, bodies.whole(stream, headers, trace.until))
             finally:
@@ -184,12 +182,13 @@ class Transport:
         try:
             # Counted is the way there, too: a place in the pool, the connection, its handshake; a look says little.
             patience = self._patience(call) + 3 * self._timeouts.connect
-            request = self._built(call)
+            request = self._built(call, exchange.listening)
             built = True
             async with asyncio.timeout(patience):
                 answer = await lines[index][1](request)
                 answer.request = request
                 try:
+                    exchange.check_own(answer.extensions)
                     headers = exchange.told(answer.headers.raw)
                     body = await bodies.whole_async(answer.aiter_raw(), headers, ELAPSED() + patience)
                     return exchange.reply(call, answer.status_code, headers, body)
@@ -242,6 +241,7 @@ class Transport:
                     "GET", step.url, headers=headers, timeout=timeout, extensions={"trace": trace}
                 ) as got,
             ):
+                exchange.check_own(got.extensions)
                 headers = {name.lower(): value for name, value in got.headers.items()}
                 if not step.private:
                     addresses.check_peer(step.url, got.extensions.get("network_stream"))

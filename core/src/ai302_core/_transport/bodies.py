@@ -19,7 +19,7 @@ ACCEPTED = "gzip, deflate"
 
 
 class TooMuch(Exception):
-    """The answer is too large, too slow, or packed in a way nobody asked for."""
+    """The answer is too large, too slow, another's, or packed in a way nobody asked for."""
 
 
 class Patience(threading.local):
@@ -42,7 +42,7 @@ class Patience(threading.local):
         self.until = math.inf
 
     def __call__(self, event: str, info: dict[str, Any]) -> None:
-        meaning = _MEANINGS.get(event.partition(".")[2])
+        meaning = MEANINGS.get(event.partition(".")[2])
         if meaning == "connected":
             self._watch(info["return_value"])
         elif meaning == "sending" and self.whole:
@@ -61,9 +61,12 @@ class Patience(threading.local):
             left = self.until - ELAPSED()
             if left <= 0:
                 raise TooMuch(_DRIPS)
-            return read(size, left if timeout is None or left < timeout else timeout)
+            piece = read(size, left if timeout is None or left < timeout else timeout)
+            stream.heard = True  # see `exchange.check_own`
+            return piece
 
         def written(content: bytes, timeout: float | None = None) -> None:
+            stream.heard = False
             try:
                 write(content, timeout)
             finally:
@@ -73,7 +76,7 @@ class Patience(threading.local):
         stream.read, stream.write = within, written
 
 
-_MEANINGS = {
+MEANINGS = {  # of the events that a call's `trace` hears
     "connect_tcp.complete": "connected",
     "start_tls.complete": "connected",
     "send_request_headers.started": "sending",
