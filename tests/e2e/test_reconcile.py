@@ -12,7 +12,7 @@ import pytest
 
 from ai302_core import ImageRequest, Job, Status
 from ai302_core.cli import main
-from ai302_core.errors import JobUnconfirmed, ParameterError
+from ai302_core.errors import ConfigError, JobUnconfirmed, ParameterError
 from ai302_core.sandbox import Look, tile
 
 LAMP = ImageRequest("a lamp")
@@ -83,6 +83,51 @@ def test_what_cannot_be_bought_again_is_not_given_up(shop: Any, mode: str, tmp_p
         buyer.submit(ImageRequest("a lamp", resolution="2K"), key="large", lenient=True)
     again = buyer.reconcile(buyer.job("large"), resubmit=True)  # what was left out then is left out again
     assert (again.attempt, again.status, shop.sandbox.paid) == (2, Status.QUEUED, 2)
+
+
+def test_a_job_of_a_provider_that_is_gone_is_given_up(
+    shop: Any, mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buyer = shop.buyer(mode)
+    unknown, running, third = lost(shop, buyer, "drop", "k"), *(buyer.submit(LAMP) for _ in range(2))
+    paid = len(shop.sandbox.requests)
+    # The gateway closed, and its table was removed; or its key was.
+    monkeypatch.delenv("GEN302_SANDBOX")
+    monkeypatch.delenv("GEN302_SANDBOX_KEY")
+    elsewhere = {"family": "midjourney", "base_url": "https://relay.example", "api_key_env": "NO_KEY"}
+    ledger = f"sqlite:///{(shop.home / 'ledger-sandbox.db').as_posix()}"
+    left = shop.buyer(mode, config={"providers": {"hero": elsewhere}}, ledger=ledger)
+    for job in (unknown, running):
+        with pytest.raises(ConfigError):
+            left.reconcile(job)
+        assert left.reconcile(job, abandon=True).status is Status.ABANDONED
+        with pytest.raises(ParameterError, match="is abandoned"):
+            left.reconcile(job, abandon=True)
+    here = {"family": "midjourney", "base_url": shop.sandbox.url}
+    keyless = shop.buyer(mode, config={"providers": {"hero": here}}, ledger=ledger)
+    third = keyless.job(third.id)
+    with pytest.raises(ConfigError, match="no key"):
+        keyless.poll(third)
+    assert keyless.reconcile(third, abandon=True).status is Status.ABANDONED
+    assert len(shop.sandbox.requests) == paid
+
+
+def test_what_is_bought_again_calls_back_where_it_is_told_to(shop: Any, mode: str) -> None:
+    buyer = shop.buyer(mode)
+    shop.sandbox.fault("submit", "drop-before")
+    with pytest.raises(JobUnconfirmed) as caught:
+        buyer.submit(LAMP, key="k", webhook="https://shop.example/hooks/FIRST/{job_id}")
+    for said in ({"abandon": True}, {"remote_id": "7"}, {}):
+        with pytest.raises(ParameterError, match="webhook"):
+            buyer.reconcile(caught.value.job, webhook="https://shop.example/hooks/x", **said)
+    with pytest.raises(ParameterError, match="webhook"):
+        buyer.reconcile(caught.value.job, resubmit=True, webhook="nowhere")
+    assert buyer.job("k").status is Status.UNCONFIRMED
+    again = buyer.reconcile(caught.value.job, resubmit=True, webhook="https://shop.example/hooks/NEW/{job_id}")
+    hooks = [seen.body["notifyHook"] for seen in shop.sandbox.requests if seen.route.startswith("submit")]
+    assert hooks[-1] == f"https://shop.example/hooks/NEW/{again.id}"
+    kept = b"".join(path.read_bytes() for path in shop.home.rglob("*") if path.is_file())
+    assert b"hooks/" not in kept, "an address carries a token: it is kept nowhere"
 
 
 def test_two_tasks_of_one_submit_are_both_named(open_shop: OpenShop) -> None:

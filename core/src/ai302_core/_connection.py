@@ -90,6 +90,10 @@ class Connection:
                 self._sync[account.timeouts].sending = self.sending
             return self._sync[account.timeouts]
 
+    def bystander(self) -> SyncDriver:
+        """A driver for what concerns the ledger alone: it takes no account, and nothing is sent."""
+        return SyncDriver(_http.Transport(Timeouts()), self.ledger, self.bells)
+
     def async_driver(self, account: Account) -> AsyncDriver:
         """The async driver with this account's timeouts."""
         with self._lock:

@@ -15,6 +15,7 @@ from ._flows import acting, asking, costs, outcomes, reconciling, routing, settl
 from ._flows.submitting import Order
 from ._flows.waiting import OnUpdate
 from .assets import Asset
+from .errors import ConfigError
 from .jobs import Cost, Job, Model, Outcome, Preview, Result, Status
 from .providers import Target, path_text
 from .requests import Request
@@ -217,11 +218,23 @@ class AsyncProvider:
         return _many.resume(self._connection, path_text(save_to))
 
     async def reconcile(
-        self, job: Job, *, remote_id: str | None = None, resubmit: bool = False, abandon: bool = False
+        self,
+        job: Job,
+        *,
+        remote_id: str | None = None,
+        resubmit: bool = False,
+        abandon: bool = False,
+        webhook: str | None = None,
     ) -> Job:
         """See `Provider.reconcile`."""
-        account = await to_thread(self._connection.owning, job)
-        make = partial(reconciling.reconcile, account, job, remote_id=remote_id, resubmit=resubmit, abandon=abandon)
+        try:
+            account = await to_thread(self._connection.owning, job)
+        except ConfigError:
+            if not abandon or resubmit or remote_id is not None:
+                raise
+            return await to_thread(self._connection.bystander().pay, reconciling.give_up(job))
+        make = partial(reconciling.reconcile, account, job, remote_id=remote_id, resubmit=resubmit, abandon=abandon,
+                       webhook=webhook)  # fmt: skip
         return await self._connection.async_driver(account).pay(make)
 
     async def adopt(self, remote_id: str, operation: str | None = None) -> Job:

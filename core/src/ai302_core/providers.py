@@ -15,6 +15,7 @@ from ._flows import acting, asking, costs, outcomes, reconciling, routing, settl
 from ._flows.submitting import Order
 from ._flows.waiting import OnUpdate
 from .assets import Asset
+from .errors import ConfigError
 from .jobs import Cost, Job, Model, Outcome, Preview, Result, Status
 from .requests import Request
 
@@ -277,16 +278,32 @@ class Provider:
         return _loopthread.in_thread(make, self._connection.release_loop)
 
     def reconcile(
-        self, job: Job, *, remote_id: str | None = None, resubmit: bool = False, abandon: bool = False
+        self,
+        job: Job,
+        *,
+        remote_id: str | None = None,
+        resubmit: bool = False,
+        abandon: bool = False,
+        webhook: str | None = None,
     ) -> Job:
         """Settle an UNCONFIRMED job: it became the task `remote_id`; or it did not, `resubmit`; or `abandon` it.
 
+        webhook  of what is bought again: the first one's address, which usually carries a token, is kept nowhere
+
         With none of them, and before anything is bought again, the service's own list of tasks is asked for it where
         the gateway has one: found, it is followed, and nothing is paid. Raises JobUnconfirmed when it is not found or
-        nothing can look it up, ParameterError when more than one is said or the job is not unconfirmed.
+        nothing can look it up, ParameterError when more than one is said or the job is not unconfirmed. A job is given
+        up without its provider, too: one that is not configured any more, or has no key.
         """
-        account = self._connection.owning(job)
-        flow = reconciling.reconcile(account, job, remote_id=remote_id, resubmit=resubmit, abandon=abandon)
+        try:
+            account = self._connection.owning(job)
+        except ConfigError:
+            if not abandon or resubmit or remote_id is not None:
+                raise
+            return self._connection.bystander().pay(reconciling.give_up(job))
+        flow = reconciling.reconcile(
+            account, job, remote_id=remote_id, resubmit=resubmit, abandon=abandon, webhook=webhook
+        )
         return self._connection.driver(account).pay(flow)
 
     def adopt(self, remote_id: str, operation: str | None = None) -> Job:

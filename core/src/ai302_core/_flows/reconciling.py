@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from ai302_core import _paths
 from ai302_core._accounts import Account
 from ai302_core._steps import Flow, Now, Record
-from ai302_core.errors import Ai302Error, JobUnconfirmed, KeyConflict, NotFoundError, ParameterError
+from ai302_core.errors import (
+    Ai302Error,
+    ConfigError,
+    JobUnconfirmed,
+    KeyConflict,
+    NotFoundError,
+    ParameterError,
+    PluginError,
+)
 from ai302_core.jobs import Job, Notice, Status
 from ai302_core.requests import Request
 
@@ -22,26 +31,30 @@ def reconcile(
     remote_id: str | None = None,
     resubmit: bool = False,
     abandon: bool = False,
+    webhook: str | None = None,
     timeout: float = 60.0,
 ) -> Flow[Job]:
     """Settle an UNCONFIRMED job by what its caller found out, or by what the service's own list says.
 
     remote_id  it was accepted as this task
     resubmit   it was not accepted: buy it again, unless the service's list has it after all
+    webhook    of the job that is bought again: nobody kept the first one's, which usually carries a token
     abandon    it is given up, whatever it cost: also one that is open, accepted and never comes to an end
 
     Raises ParameterError for a job that is not unconfirmed, JobUnconfirmed when nothing was said and it was not found.
     """
     if (remote_id is not None) + resubmit + abandon > 1:
         raise ParameterError("Say one of remote_id, resubmit and abandon. Nothing was sent.")
+    if webhook is not None and not resubmit:
+        raise ParameterError("webhook: only what is bought again takes one. Nothing was sent.", field="webhook")
     job = yield from looking.current(job)
     stands = job.status
-    endless = abandon and not stands.settled and stands is not Status.SUBMITTING
-    if stands is not Status.UNCONFIRMED and not endless:
-        raise ParameterError(f"{job.id} is {stands}, not unconfirmed: there is nothing to reconcile.")
-    if endless and stands.followed:
-        (seen,) = yield from looking.look(account, [job])
-        job, stands = seen.job, seen.job.status
+    _check_open(job, endless=abandon)
+    if abandon and stands.followed:
+        # Without a key, or the family's operation, nothing is seen: what is given up needs neither.
+        with suppress(ConfigError, PluginError):
+            (seen,) = yield from looking.look(account, [job])
+            job, stands = seen.job, seen.job.status
         if stands.settled:  # it has ended meanwhile: what is paid and there is not thrown away
             return job
     if remote_id is not None:
@@ -65,24 +78,42 @@ def reconcile(
     lenient = any(notice.code in ("dropped", "parameter") for notice in job.warnings)
     if resubmit and job.request is not None:
         # What cannot be bought again is not given up for it either.
-        yield from _rehearsed(account, job, job.request, lenient)
-    if not (yield from Record(lambda ledger: ledger.reopen(job.id, stands))):
+        yield from _rehearsed(account, job, job.request, lenient, webhook)
+    given_up = yield from _given_up(job)
+    if not resubmit or job.request is None:
+        return given_up
+    save_to = yield from Record(lambda ledger: ledger.destination(job.id))
+    order = Order(key=job.key, again=job.key is not None, lenient=lenient, timeout=timeout, save_to=save_to,
+                  webhook=webhook)  # fmt: skip
+    return (yield from submitting.submit(account, job.request, order))
+
+
+def give_up(job: Job) -> Flow[Job]:
+    """Give up an open or unconfirmed job of a provider that is gone: nothing is looked at. Raises as `reconcile`."""
+    job = yield from looking.current(job)
+    _check_open(job, endless=True)
+    return (yield from _given_up(job))
+
+
+def _check_open(job: Job, *, endless: bool) -> None:
+    if job.status is not Status.UNCONFIRMED and (job.status.settled or job.status is Status.SUBMITTING or not endless):
+        raise ParameterError(f"{job.id} is {job.status}, not unconfirmed: there is nothing to reconcile.")
+
+
+def _given_up(job: Job) -> Flow[Job]:
+    if not (yield from Record(lambda ledger: ledger.reopen(job.id, job.status))):
         raise KeyConflict(f"{job.id} is being settled elsewhere. Nothing was sent.", job_id=job.id)
     now = yield from Now()
     given_up = replace(job, status=Status.ABANDONED, message="Given up by its caller.", finished_at=now)
     yield from Record(lambda ledger: ledger.write(given_up))
-    if not resubmit or job.request is None:
-        return given_up
-    save_to = yield from Record(lambda ledger: ledger.destination(job.id))
-    order = Order(key=job.key, again=job.key is not None, lenient=lenient, timeout=timeout, save_to=save_to)
-    return (yield from submitting.submit(account, job.request, order))
+    return given_up
 
 
-def _rehearsed(account: Account, job: Job, request: Request, lenient: bool) -> Flow[None]:
+def _rehearsed(account: Account, job: Job, request: Request, lenient: bool, webhook: str | None) -> Flow[None]:
     """Build the submit without sending it. Raises what it would be refused for; the job stays unconfirmed."""
     account.key.reveal()
     try:
-        yield from submitting.preview(account, request, lenient=lenient)
+        yield from submitting.preview(account, request, lenient=lenient, webhook=webhook)
     except ParameterError as problem:
         problem.billed = job.billed
         problem.message = f"{job.id} stays unconfirmed, it cannot be bought again from here: {problem.message}"

@@ -33,6 +33,7 @@ def parser() -> Parser:
     how.add_argument("--found", metavar="TASK-ID", type=_options.text, help="it was accepted as this task; free")
     how.add_argument("--resubmit", action="store_true", help="it is not there: buy it again; twice, if it is after all")
     how.add_argument("--abandon", action="store_true", help="give it up; it may have been billed all the same")
+    _options.callback(parser)
     _options.common(parser)
     return parser
 
@@ -63,7 +64,11 @@ def _settled(session: Session, job: Job) -> int:
     options = session.options
     with session.pays():
         after = session.provider.reconcile(
-            job, remote_id=options.found, resubmit=options.resubmit, abandon=options.abandon
+            job,
+            remote_id=options.found,
+            resubmit=options.resubmit,
+            abandon=options.abandon,
+            webhook=options.webhook,
         )
     if options.resubmit and after.id == job.id:
         session.output.say(f"The service lists it as task {after.remote_id}: it was accepted, so nothing was sent.")
