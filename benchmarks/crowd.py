@@ -1,6 +1,6 @@
 """Ten thousand open jobs of a ledger, resumed in one process: one by one, then by a gateway that lists them by ids.
 
-python -m benchmarks.crowd --jobs 10000 --where     where the loop stood still, too
+python -m benchmarks.crowd --jobs 10000 --where     where the loop stood still, and what was collected, too
 """
 
 from __future__ import annotations
@@ -89,9 +89,9 @@ class Kept(following.Agenda):
             yield batch
 
 
-async def followed(config: dict[str, Any], ledger: str, count: int) -> dict[str, Any]:
+async def followed(config: dict[str, Any], ledger: str, count: int, counting: bool) -> dict[str, Any]:
     """Resume so many jobs at once."""
-    watched, before = Watched(), memory()
+    watched, before = Watched(counting=counting), memory()
     watching = asyncio.create_task(watched.run())
     Kept.ratio = Kept.late = 0.0
     start, cpu, done = time.perf_counter(), time.process_time(), 0
@@ -106,10 +106,10 @@ async def followed(config: dict[str, Any], ledger: str, count: int) -> dict[str,
     return {"wall": time.perf_counter() - start, "cpu": time.process_time() - cpu, "memory": watched.most,
             "before": before, "gap": watched.worst(), "waited": watched.worst("wall"), "gaps": len(watched.gaps),
             "rest": max((gap.own - gap.gc for gap in watched.gaps), default=0.0),
-            "late": Kept.late, "ratio": Kept.ratio}  # fmt: skip
+            "late": Kept.late, "ratio": Kept.ratio, "walks": watched.walks}  # fmt: skip
 
 
-def measured(gateway: str, count: int, seconds: float, planned: float) -> dict[str, Any]:
+def measured(gateway: str, count: int, seconds: float, planned: float, counting: bool) -> dict[str, Any]:
     """One round: what the process used and what the server saw."""
     _crowd.Agenda = Kept  # type: ignore[attr-defined]
     with server("--seconds", f"{seconds}", "--delay", "0.05") as address, tempfile.TemporaryDirectory() as folder:
@@ -117,7 +117,8 @@ def measured(gateway: str, count: int, seconds: float, planned: float) -> dict[s
         config = settings(address, gateway, poll={"initial": planned, "maximum": 2 * planned})
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as earlier:
             earlier.submit(load_settings, config).result(60)  # as at any start but the first: it is known to be good
-        return {**asyncio.run(followed(config, f"sqlite:///{folder}/ledger.db", count)), **stats(address)}
+        seen = asyncio.run(followed(config, f"sqlite:///{folder}/ledger.db", count, counting))
+        return {**seen, **stats(address)}
 
 
 def rows(count: int, where: bool) -> list[Row]:
@@ -126,7 +127,7 @@ def rows(count: int, where: bool) -> list[Row]:
     for gateway, how, seconds, planned in (("302ai", "one by one", 50.0, 30.0), ("new-api", "by lists", 30.0, 10.0)):
         # In a process of its own each: the memory of one is not the other's.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
-            seen = alone.submit(measured, gateway, count, seconds, planned).result(300)
+            seen = alone.submit(measured, gateway, count, seconds, planned, where).result(300)
         gap, waited = seen["gap"], seen["waited"]
         jobs, listed = f"{count:,} jobs {how}", how == "by lists"
         each = seen["looks"] / count
@@ -150,7 +151,8 @@ def rows(count: int, where: bool) -> list[Row]:
                 beside=f"{seen['cpu']:.0f} of {seen['wall']:.0f} s"),
         ]  # fmt: skip
         if where:
-            print(how, gap, waited, sep="\n", file=sys.stderr)
+            walks = sorted(seen["walks"], key=lambda walk: -walk.objects)
+            print(how, gap, waited, f"{len(walks)} whole collections", *walks[:3], sep="\n", file=sys.stderr)
     return found
 
 

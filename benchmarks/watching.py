@@ -1,4 +1,4 @@
-"""How long an event loop stood still, where, and who had the processor meanwhile."""
+"""How long an event loop stood still, where, who had the processor meanwhile, and what the collector walked through."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,17 +40,43 @@ class Gap:
     where: str
 
 
-class Watched:
-    """Every gap of the running loop, and the most memory. A thread looks where the loop is when it is late."""
+@dataclass(frozen=True)
+class Walk:
+    """A whole collection of cycles, by whichever thread: CPU seconds, the objects it walked through, most of what."""
 
-    def __init__(self) -> None:
+    seconds: float
+    objects: int
+    most: str
+
+
+class Watched:
+    """Every gap of the running loop, and the most memory. A thread looks where the loop is when it is late.
+
+    walks  every whole collection; only with `counting`, which takes a few milliseconds each
+    """
+
+    def __init__(self, *, counting: bool = False) -> None:
         self.gaps: list[Gap] = []
+        self.walks: list[Walk] = []
+        self._counting = counting
+        self._walking = 0.0
         self.most = 0.0
         self._beat = time.perf_counter()
         self._where = ""
         self._over = threading.Event()
         self._loop = 0
         self._collecting = self._collected = 0.0
+
+    def _counts(self, phase: str, info: dict[str, int]) -> None:
+        if info["generation"] < 2:
+            return
+        if phase == "start":
+            self._walking = time.thread_time()
+            return
+        seconds, objects = time.thread_time() - self._walking, gc.get_objects()
+        kinds = Counter(f"{type(entry).__module__}.{type(entry).__qualname__}" for entry in objects)
+        most = ", ".join(f"{count} {kind.removeprefix('builtins.')}" for kind, count in kinds.most_common(16))
+        self.walks.append(Walk(seconds, len(objects), most))
 
     def _collects(self, phase: str, _: dict[str, int]) -> None:
         if threading.get_ident() == self._loop:
@@ -63,6 +90,8 @@ class Watched:
         self._loop = threading.get_ident()
         threading.Thread(target=self._look, daemon=True).start()
         gc.callbacks.append(self._collects)
+        if self._counting:
+            gc.callbacks.append(self._counts)
         try:
             while True:
                 start, own, process = time.perf_counter(), time.thread_time(), time.process_time()
@@ -76,6 +105,8 @@ class Watched:
                 self.most = max(self.most, memory())
         finally:
             gc.callbacks.remove(self._collects)
+            if self._counting:
+                gc.callbacks.remove(self._counts)
             self._over.set()
 
     def _look(self) -> None:

@@ -89,7 +89,7 @@ def test_the_first_look_is_when_the_user_or_the_sandbox_needs_it(
         past = Job(id=f"261121-bbbbbb{number:02}", provider="clips", family="veo", operation=operation.name,
                    status=Status.SUCCEEDED, created_at=born, submitted_at=born, finished_at=done)  # fmt: skip
         ledger.write(past)
-    plan = hand().run(waiting.schedule_of(clips, job, watched=False))
+    plan = hand().run(waiting.schedule_of(clips, job, born, watched=False))
     expected = first or (80 if history else max(2.0, operation.usual[0]))
     assert plan.wait(0.0, False) == pytest.approx(expected, rel=0.1)
     assert plan.wait(500.0, True) <= (5.0 if sandbox else poll.get("maximum", 60.0))

@@ -21,6 +21,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ai302_core import _sqlite
 from ai302_core._sqlite import SqliteLedger, open_ledger, store
 from ai302_core.assets import Asset
 from ai302_core.errors import BudgetExceeded, ConfigError, KeyConflict, LedgerError
@@ -481,7 +482,7 @@ def test_durations_of_the_latest_such_jobs(ledger: Ledger) -> None:
     assert ledger.durations("acme", "image", "m") == [5]
     assert ledger.durations("acme", "video", None) == []
     ledger.write(a_job("late", status=Status.SUCCEEDED, submitted_at=NOON, finished_at=NOON + timedelta(seconds=60)))
-    assert ledger.durations("acme", "image", None) == [37, 38, 39, 40, 60]  # few are asked for again each time
+    assert ledger.durations("acme", "image", None) == [37, 38, 39, 40, 60]
 
 
 def test_this_process_holds_its_leases_and_follows_strangers(ledger: Ledger) -> None:
@@ -726,9 +727,10 @@ def test_off_remembers_open_jobs_only(tmp_path: Path) -> None:
 # --- what a resume asks
 
 
-def test_a_job_that_was_saved_whole_is_asked_about_once(ledger: Ledger) -> None:
+def test_a_job_that_was_saved_whole_is_asked_about_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_sqlite, "_FEW", 1)  # in pages of one
     files = [FileRecord(path="/shots/1.png", sha256="0" * 64, size=4, role="final", index=1)]
-    for name, save_to in (("job-1", "/shots"), ("job-2", "/shots"), ("job-3", None)):
+    for name, save_to in (("job-1", "/shots"), ("job-2", "/shots"), ("job-0", "/shots"), ("job-3", None)):
         ledger.claim(Intent(job=a_job(name), digest=name, save_to=save_to))
         settle(ledger, a_job(name), Status.SUCCEEDED, finished_at=NOON)
     ledger.add_files("job-1", files)
@@ -738,9 +740,25 @@ def test_a_job_that_was_saved_whole_is_asked_about_once(ledger: Ledger) -> None:
         asked.append(job.id)
         return list(found) == files
 
-    assert [job.id for job in ledger.unsaved(complete)] == ["job-2"]
-    assert [job.id for job in ledger.unsaved(complete)] == ["job-2"]
-    assert sorted(asked) == ["job-1", "job-2", "job-2"]
+    assert [ledger.unsaved(complete) for _ in range(2)] == [["job-2", "job-0"]] * 2
+    assert asked == ["job-1", "job-2", "job-0", "job-2", "job-0"]
+
+
+def test_ids_are_listed_oldest_first_and_read_as_they_stand(ledger: Ledger, tmp_path: Path) -> None:
+    for kept in (ledger, open_ledger("off", data_dir=tmp_path)):
+        for name, seconds in (("b", 2), ("a", 1), ("d", 1), ("c", 3)):
+            kept.write(a_job(name, status=Status.QUEUED, created_at=NOON + timedelta(seconds=seconds), raw={"n": 1}))
+        take(kept, a_job("sent"))
+        kept.write(a_job("b", status=Status.UNCONFIRMED, created_at=NOON + timedelta(seconds=2)))
+        ids = kept.ids([Status.QUEUED, Status.UNCONFIRMED])
+        assert ids == ["a", "d", "b", "c"]
+        assert kept.ids([Status.FAILED]) == []
+        assert kept.read([]) == []
+        settle(kept, kept.read(["d"])[0], Status.FAILED)
+        found = [(job.id, job.status) for job in kept.read([*reversed(ids), "never"])]
+        forgotten = [("d", Status.FAILED)] if kept is ledger else []
+        assert found == [("c", Status.QUEUED), ("b", Status.UNCONFIRMED), *forgotten, ("a", Status.QUEUED)]
+        assert set(kept.ids(list(Status))) == {"a", "b", "c", "sent", *(name for name, _ in forgotten)}
 
 
 def test_what_a_resume_asks_is_found_by_an_index(tmp_path: Path) -> None:
@@ -753,6 +771,7 @@ def test_what_a_resume_asks_is_found_by_an_index(tmp_path: Path) -> None:
         store.read(lambda reading: reading.set_trace_callback(seen.append))
         ledger.jobs(status=still)
         ledger.jobs(status=[Status.FAILED])
+        ledger.ids(still)
         ledger.unsaved(lambda *_: True)
         plans = {
             query: " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query.replace('-Inf', '-9e999')}"))

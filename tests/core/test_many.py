@@ -19,6 +19,7 @@ from ai302_core._bells import Bells
 from ai302_core._crowd import Crowd
 from ai302_core._flows.following import Agenda, Followed
 from ai302_core._flows.looking import Look
+from ai302_core._flows.waiting import schedule_of
 from ai302_core._policies import Schedule, schedule
 from ai302_core.jobs import Job, Status
 from ai302_core.requests import ImageRequest
@@ -100,7 +101,7 @@ def test_what_is_closed_before_it_began_is_no_warning() -> None:
 def test_jobs_of_one_kind_ask_the_ledger_once_a_minute(
     account: Any, hand: Any, ledger: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fed, agenda, asked = hand(), Agenda(), 0
+    fed, asked = hand(), 0
 
     def durations(*_: Any) -> list[float]:
         nonlocal asked
@@ -113,11 +114,12 @@ def test_jobs_of_one_kind_ask_the_ledger_once_a_minute(
             request=ImageRequest("a cat", model="m2" if n == 9 else None), status=Status.QUEUED, created_at=fed.now)
         for n in range(10)
     ]  # fmt: skip
-    plans = [fed.run(agenda.schedule(account, job)) for job in jobs]
+    plans = [fed.run(schedule_of(account, job, fed.now, watched=False)) for job in jobs]
     assert (asked, plans[0] is plans[8]) == (2, True)
+    assert fed.run(schedule_of(account, jobs[0], fed.now, watched=True)).watched, "who watches has a plan of his own"
     fed.now += timedelta(seconds=61)
-    fed.run(agenda.schedule(account, jobs[0]))
-    assert asked == 3
+    fed.run(schedule_of(account, jobs[0], fed.now, watched=False))
+    assert asked == 4
 
 
 class Turns:

@@ -14,12 +14,15 @@ from typing import Any
 import pytest
 
 from ai302_core import ImageRequest, Outcome, ParameterError, Status
+from ai302_core._flows import settling
 from ai302_core.sandbox import picture_size
 
 Shop = Any
 PROCESS = """
 import json, sys
 from ai302_core import ImageRequest, connect
+from ai302_core._flows import settling
+settling._PAGE = 3
 order = json.loads(sys.argv[1])
 with connect(**order["connect"]) as provider:
     if order["do"] == "run":
@@ -179,7 +182,10 @@ def test_killed_before_the_answer_it_is_unconfirmed_and_not_sent_again(
     assert shop.sandbox.paid == 1
 
 
-def test_resumers_at_once_save_each_file_once(open_shop: Callable[..., Shop], mode: str) -> None:
+def test_resumers_at_once_save_each_file_once(
+    open_shop: Callable[..., Shop], mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settling, "_PAGE", 3)
     shop = open_shop(speed=0)
     buyer = shop.buyer(mode)
     for number in range(10):

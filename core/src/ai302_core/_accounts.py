@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from math import inf
 from typing import Any, Protocol
 
+from ._policies import Schedule
 from .family import Family, Gateway, Operation, Rule
 from .ledger import Limits
 
@@ -39,6 +41,7 @@ class Account:
 
     interval, slowest  seconds between looks, at first and at most
     first              seconds until the first look at most, where the user said how often to look
+    schedules          when jobs of a kind are looked at, and when that was asked of the ledger; see `waiting`
     """
 
     name: str
@@ -53,6 +56,9 @@ class Account:
     slowest: float = 60.0
     first: float = inf
     sandbox: bool = False
+    schedules: dict[tuple[str, str | None, bool], tuple[datetime, Schedule]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def operation(self, name: str) -> Operation | None:
         """The family's operation of that name."""

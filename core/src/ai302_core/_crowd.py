@@ -107,23 +107,24 @@ class Crowd:
         self._news.set()
 
     async def take_on(self, account: Account, job: Job, outcome: Outcome | None) -> None:
-        """Follow a job, or finish it when there is nothing to follow.
+        """Follow a job, or finish it soon when there is nothing to follow.
 
         outcome  what its caller gave: a key, a request of his own; None: the job says it
         """
         self._tell(job)
         driver = self._connection.async_driver(account)
         try:
-            if not job.status.followed:
-                job = await driver.run(settling.settle(account, job, timeout=None, on_update=None))
-                return await self._settle(account, job, outcome)
-            plan = await driver.run(self._agenda.schedule(account, job))
+            if job.status is Status.SUBMITTING:
+                job = await driver.run(settling.ready(account, job))
             now = _clock.now()
+            plan = await driver.run(waiting.schedule_of(account, job, now, watched=False))
             operation = looking.operation_of(account, job)
             limit, like = waiting.patience(account, job), self._agenda.like(account, job)
             entry = Followed(account, operation, job, plan, limit, now, like=like, outcome=outcome)
         except Ai302Error as problem:
             return self.failed(_of(job, outcome), problem)
+        if entry.over:
+            return self._finish_soon(entry)
         self._followed[job.id] = entry
         entry.called = self._connection.bells.missed(job.id)
         self._agenda.add(entry, now)
@@ -183,10 +184,13 @@ class Crowd:
             if entry.error is not None:
                 self.failed(_of(entry.job(), entry.outcome), entry.error)
                 continue
-            self._settled.append(entry)
-            if self._settling < IN_FLIGHT:
-                self._settling += 1
-                self.start(self._settle_all())
+            self._finish_soon(entry)
+
+    def _finish_soon(self, entry: Followed) -> None:
+        self._settled.append(entry)
+        if self._settling < IN_FLIGHT:
+            self._settling += 1
+            self.start(self._settle_all())
 
     def _tell(self, job: Job) -> None:
         if self._on_update is not None:
@@ -196,15 +200,20 @@ class Crowd:
         """One of a few that finish what settled: of ten thousand that settle at once the others stay at rest."""
         try:
             while self._settled:
-                entry = self._settled.popleft()
-                await self._settle(entry.account, entry.job(), entry.outcome)
+                await self._settle(self._settled.popleft())
         finally:
             self._settling -= 1
 
-    async def _settle(self, account: Account, job: Job, outcome: Outcome | None) -> None:
+    async def _settle(self, entry: Followed) -> None:
+        account, job, outcome = entry.account, entry.job(), entry.outcome
+        driver = self._connection.async_driver(account)
         try:
+            if not entry.looked:  # it came so
+                job = await driver.run(settling.ready(account, job))
+            if job.status.followed:
+                return await self.take_on(account, job, outcome)
             if job.status is Status.INPUT_REQUIRED and acting.foreseen(job):
-                answered = await self._connection.async_driver(account).pay(lambda: acting.answer(account, job))
+                answered = await driver.pay(lambda: acting.answer(account, job))
                 return await self.take_on(account, answered, outcome)
             await self._finish(account, job, outcome)
         except Ai302Error as problem:

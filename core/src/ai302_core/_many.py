@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, TypeVar
@@ -16,7 +16,7 @@ from ._flows.submitting import Order
 from ._flows.waiting import OnUpdate
 from ._turns import AHEAD, PAID_AT_ONCE
 from .errors import Ai302Error
-from .jobs import Job, Outcome
+from .jobs import Job, Outcome, Status
 from .requests import Request
 
 W = TypeVar("W")
@@ -102,8 +102,8 @@ class _FirstInThread(Generic[W, R]):
             self._known.add(kind)
 
 
-async def follow(connection: Connection, jobs: Iterable[Job], crowd: Crowd) -> AsyncIterator[Outcome]:
-    """Outcomes of jobs that were bought already."""
+async def follow(connection: Connection, pages: Iterable[Sequence[Job]], crowd: Crowd) -> AsyncIterator[Outcome]:
+    """Outcomes of jobs that were bought already. A page is asked for, in a thread, when the one before is taken on."""
     owner_of = _FirstInThread(connection.owning)
 
     async def one(job: Job) -> None:
@@ -114,13 +114,15 @@ async def follow(connection: Connection, jobs: Iterable[Job], crowd: Crowd) -> A
         return await crowd.take_on(account, job, None)
 
     async def feed() -> None:
-        for job in jobs:
-            crowd.expected += 1
-            await _clock.turn()  # ten thousand in one go would hold the loop for seconds
-            if job.status.followed:
-                await one(job)
-            else:
-                crowd.start(one(job))
+        ahead = iter(pages)
+        while (page := await asyncio.to_thread(next, ahead, None)) is not None:
+            for job in page:
+                crowd.expected += 1
+                await _clock.turn()  # ten thousand in one go would hold the loop for seconds
+                if job.status is Status.SUBMITTING:
+                    crowd.start(one(job))
+                else:
+                    await one(job)
 
     async for outcome in crowd.outcomes(feed):
         yield outcome
@@ -128,12 +130,12 @@ async def follow(connection: Connection, jobs: Iterable[Job], crowd: Crowd) -> A
 
 async def resume(connection: Connection, to: str | None, on_update: OnUpdate | None = None) -> AsyncIterator[Outcome]:
     """Outcomes of every open job of the ledger, and of settled ones whose files are missing."""
-    mine = await asyncio.to_thread(settling.unfinished, connection.ledger)
-    ids = [job.id for job in mine]
-    mine.reverse()
-    jobs = (mine.pop() for _ in ids)  # each is let go of as it is taken on
+    ledger = connection.ledger
+    # No task: whoever cancels all of them would not learn what was leased.
+    leased = asyncio.get_running_loop().run_in_executor(None, settling.unfinished, ledger)
     try:
-        async for outcome in follow(connection, jobs, Crowd(connection, to, on_update=on_update)):
+        pages = settling.pages(ledger, await asyncio.shield(leased))
+        async for outcome in follow(connection, pages, Crowd(connection, to, on_update=on_update)):
             yield outcome
     finally:
-        await asyncio.to_thread(connection.ledger.release, ids)
+        await asyncio.to_thread(ledger.release, await leased)

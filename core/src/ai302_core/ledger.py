@@ -152,10 +152,16 @@ class Ledger(Protocol):
         keys      only jobs whose key begins so, refused ones excepted
         """
 
-    def unsaved(self, complete: Callable[[Job, Sequence[FileRecord]], bool]) -> list[Job]:
-        """Succeeded jobs with a destination, newest first, that are not `complete` with the files recorded for them.
+    def ids(self, status: Sequence[Status]) -> list[str]:
+        """The ids of all jobs of these statuses, oldest first: short texts, where `jobs` would be whole ones."""
 
-        A job that was complete once is not asked about again.
+    def read(self, job_ids: Sequence[str]) -> list[Job]:
+        """These jobs as they stand now, in this order, without their `raw`; what is not there is left out."""
+
+    def unsaved(self, complete: Callable[[Job, Sequence[FileRecord]], bool]) -> list[str]:
+        """The ids of succeeded jobs with a destination that are not `complete` with their recorded files, oldest first.
+
+        A job that was complete once is not asked about again. However many there are, few are in memory at once.
         """
 
     def batch(self, name: str) -> dict[str, Any] | None:

@@ -11,7 +11,6 @@ from typing import overload
 from ai302_core._accounts import Account
 from ai302_core._frozen import changed
 from ai302_core._policies import SPREAD, Schedule
-from ai302_core._steps import Flow, Now
 from ai302_core.errors import Ai302Error
 from ai302_core.family import Operation
 from ai302_core.jobs import Job, Outcome
@@ -19,10 +18,7 @@ from ai302_core.jobs import Job, Outcome
 from . import outcomes
 from .looking import Look
 from .resting import rested, woken
-from .waiting import Watch, schedule_of
-
-_SHARED = 60.0
-"""Seconds for which a schedule serves: what the ledger learns in a minute changes little."""
+from .waiting import Watch
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 """Steps of this part of a whole fill it evenly and never come back to where one was."""
@@ -108,20 +104,10 @@ class Agenda:
         self._waiting: dict[int, Followed] = {}
         self._count = 0
         self._place = 0.0
-        self._schedules: dict[tuple[str, str, str | None], tuple[datetime, Schedule]] = {}
         self._likes: dict[tuple[str, str], Job] = {}
 
     def __len__(self) -> int:
         return len(self._heap)
-
-    def schedule(self, account: Account, job: Job) -> Flow[Schedule]:
-        """When to look at a job; those of one kind share what the ledger said a moment ago."""
-        now = yield from Now()
-        kind = (account.name, job.operation, job.model)
-        known = self._schedules.get(kind)
-        if known is None or (now - known[0]).total_seconds() > _SHARED:
-            known = self._schedules[kind] = now, (yield from schedule_of(account, job, watched=False))
-        return known[1]
 
     def like(self, account: Account, job: Job) -> Job:
         """The first job of this kind, without its reply."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,19 +22,28 @@ from .waiting import OnUpdate
 
 _LEASE = 3600.0  # seconds: longer than jobs take; the dead hold nothing, whatever they leased
 
+_PAGE = 100
+"""Jobs that are read at once."""
+
 _CANCEL_PATIENCE = 30.0
 """Seconds in which a service in trouble is asked again to stop."""
 
 
 def settle(account: Account, job: Job, *, timeout: float | None, on_update: OnUpdate | None) -> Flow[Job]:
     """Follow a job until nothing more happens to it without its caller. A free flow."""
+    job = yield from ready(account, job, timeout)
+    return (yield from waiting.follow(account, job, timeout=timeout, on_update=on_update))
+
+
+def ready(account: Account, job: Job, timeout: float | None = None) -> Flow[Job]:
+    """The job as it stands once it is sent: to be followed, or settled, or its caller's turn. A free flow."""
     job = yield from looking.current(job)
     if job.status is Status.SUBMITTING:
         job = yield from _sent(account, job, timeout)
     if job.status is Status.UNCONFIRMED and job.remote_id is not None:
         (seen,) = yield from looking.look(account, [job])
         job = seen.job
-    return (yield from waiting.follow(account, job, timeout=timeout, on_update=on_update))
+    return job
 
 
 def _sent(account: Account, job: Job, timeout: float | None) -> Flow[Job]:
@@ -204,13 +213,21 @@ def destination(job: Job) -> Flow[str | None]:
     return (yield from Record(lambda ledger: ledger.destination(job.id)))
 
 
-def unfinished(ledger: Ledger) -> list[Job]:
-    """Jobs nobody else follows, leased: open ones, and succeeded ones whose destination lacks a file."""
+def unfinished(ledger: Ledger) -> list[str]:
+    """Ids of jobs nobody else follows, leased: succeeded ones whose destination lacks a file, then open ones."""
     from ai302_core._files import placing  # a submit, which settles nothing, has no files to look for
 
-    still = (Status.SUBMITTING, Status.QUEUED, Status.RUNNING, Status.INPUT_REQUIRED, Status.UNCONFIRMED)
-    jobs = ledger.jobs(status=still)
+    still = ledger.ids((Status.QUEUED, Status.RUNNING, Status.INPUT_REQUIRED, Status.UNCONFIRMED))
     # A process that died at the end of a save may have left a temporary file: then saving, which is free, goes on.
     unsaved = ledger.unsaved(lambda job, files: outcomes.complete(job, files) and not placing.unswept(job, files))
-    mine = set(ledger.lease([job.id for job in jobs + unsaved], _LEASE))
-    return [job for job in reversed(jobs + unsaved) if job.id in mine and job.status is not Status.SUBMITTING]
+    ids = dict.fromkeys(unsaved + still)  # one may have settled in between
+    mine = set(ledger.lease(list(ids), _LEASE))
+    return [job_id for job_id in ids if job_id in mine]
+
+
+def pages(ledger: Ledger, job_ids: Sequence[str]) -> Iterator[list[Job]]:
+    """These jobs as they stand when their page is read: of ten thousand, few are in memory before they are followed."""
+    for start in range(0, len(job_ids), _PAGE):
+        # What another process sends again meanwhile is that process's to follow.
+        page = ledger.read(job_ids[start : start + _PAGE])
+        yield [job for job in page if job.status is not Status.SUBMITTING]

@@ -18,8 +18,20 @@ from .looking import Look, look_at, operation_of
 OnUpdate = Callable[[Job], object]
 
 
-def schedule_of(account: Account, job: Job, *, watched: bool) -> Flow[_policies.Schedule]:
-    """When to look at this job, by its family's record or this ledger's history."""
+_A_WHILE = 60.0
+"""Seconds for which a schedule serves all jobs of a kind: what the ledger learns in a minute changes little."""
+
+
+def schedule_of(account: Account, job: Job, now: datetime, *, watched: bool) -> Flow[_policies.Schedule]:
+    """When to look at this job, by its family's record or what the ledger's history said a moment ago."""
+    kind = job.operation, job.model, watched
+    known = account.schedules.get(kind)
+    if known is None or (now - known[0]).total_seconds() > _A_WHILE:
+        known = account.schedules[kind] = now, (yield from _planned(account, job, watched))
+    return known[1]
+
+
+def _planned(account: Account, job: Job, watched: bool) -> Flow[_policies.Schedule]:
     operation = operation_of(account, job)
     if account.sandbox:
         # Its clock is not ours: the seconds its jobs say they took say nothing about when they are done.
@@ -42,7 +54,7 @@ def follow(account: Account, job: Job, *, timeout: float | None, on_update: OnUp
     """
     start = yield from Now()
     limit = patience(account, job) if timeout is None else timeout
-    plan = yield from schedule_of(account, job, watched=on_update is not None)
+    plan = yield from schedule_of(account, job, start, watched=on_update is not None)
     operation, told, watch = operation_of(account, job), job, Watch()
     call = calls.poll_call(account, operation, job) if job.status.followed else None
     now = start

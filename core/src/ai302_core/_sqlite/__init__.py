@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,8 +29,8 @@ _OPEN: dict[str, SqliteLedger] = {}
 _STILL = {"submitting", "queued", "running", "input_required", "unconfirmed"}  # as schema.OPEN has them
 _VAIN = {"failed", "canceled", "refused", "abandoned"}  # as schema.VAIN has them
 
-_MANY, _A_WHILE = 10, 60.0
-"""Seconds for which the durations of jobs of a kind are remembered, once there are `_MANY`: one more changes little."""
+_FEW = 100
+"""Jobs that are read at once where all of a kind are walked through."""
 
 
 def open_ledger(url: str | None, *, data_dir: Path) -> Ledger:
@@ -66,7 +67,6 @@ class SqliteLedger:
         self.results = results or Path(f"{path or 'ledger'}-results")
         self._store = Store(path)
         self._owners = Owners(None if path is None else path.with_name(path.name + "-owners"))
-        self._durations: dict[tuple[object, ...], tuple[float, list[float]]] = {}
         self.durable = path is not None
         self.url = ":memory:" if path is None else f"sqlite:///{path.as_posix()}"
 
@@ -144,14 +144,31 @@ class SqliteLedger:
         values = (*chosen, start, _rows.plain(text.casefold()), *wanted, -1 if limit is None else limit)
         return self._read(lambda db: [_rows.job_of(document) for (document,) in db.execute(query, values)])
 
-    def unsaved(self, complete: Callable[[Job, Sequence[FileRecord]], bool]) -> list[Job]:
-        query = f"SELECT document FROM jobs WHERE {schema.UNSAVED} ORDER BY created_at DESC, seq DESC"  # noqa: S608
-        jobs = self._read(lambda db: [_rows.job_of(document) for (document,) in db.execute(query)])
-        saved = {job.id for job in jobs if complete(job, self.files(job.id))}
+    def ids(self, status: Sequence[Status]) -> list[str]:
+        self._account_for_the_dead()
+        chosen = [entry.value for entry in status]
+        few = f" AND {schema.OPEN}" if not set(chosen) - _STILL else ""
+        query = f"SELECT id FROM jobs WHERE status IN ({_places(chosen)}){few} ORDER BY +created_at, seq"  # noqa: S608
+        return self._read(lambda db: [job_id for (job_id,) in db.execute(query, chosen)])
+
+    def read(self, job_ids: Sequence[str]) -> list[Job]:
+        def work(db: sqlite3.Connection) -> list[Job]:
+            query = "SELECT document FROM jobs WHERE id = ?"
+            rows = (db.execute(query, (_rows.plain(job_id),)).fetchone() for job_id in job_ids)
+            return [_rows.job_of(row[0]) for row in rows if row is not None]
+
+        return self._read(work)
+
+    def unsaved(self, complete: Callable[[Job, Sequence[FileRecord]], bool]) -> list[str]:
+        found: dict[str, bool] = {}
+        last = float("-inf"), 0
+        while page := self._read(partial(_unsaved, after=last)):
+            found |= {job.id: complete(job, self.files(job.id)) for _, job in page}
+            last = page[-1][0]
+        mark, saved = "UPDATE jobs SET saved = 1 WHERE id = ?", [(job_id,) for job_id, whole in found.items() if whole]
         if saved:
-            mark = "UPDATE jobs SET saved = 1 WHERE id = ?"
-            self._write(lambda db: db.executemany(mark, [(job_id,) for job_id in saved]))
-        return [job for job in jobs if job.id not in saved]
+            self._write(lambda db: db.executemany(mark, saved))
+        return [job_id for job_id, whole in found.items() if not whole]
 
     def batch(self, name: str) -> dict[str, Any] | None:
         query = "SELECT document FROM batches WHERE name = ?"
@@ -245,10 +262,6 @@ class SqliteLedger:
         self._write(remember, "The picture is uploaded; no job was started.")
 
     def durations(self, family: str, operation: str, model: str | None, limit: int = 200) -> list[float]:
-        kind = family, operation, model, limit
-        asked, known = self._durations.get(kind, (0.0, []))
-        if len(known) >= min(limit, _MANY) and 0 <= time.time() - asked < _A_WHILE:
-            return list(known)
         rows = self._read(
             lambda db: db.execute(
                 "SELECT seconds FROM jobs WHERE family = ? AND operation = ? AND model IS ? AND seconds IS NOT NULL"
@@ -256,9 +269,7 @@ class SqliteLedger:
                 (family, operation, _rows.plain(model), limit),
             ).fetchall()
         )
-        known = sorted(seconds for (seconds,) in rows)
-        self._durations[kind] = time.time(), known
-        return list(known)
+        return sorted(seconds for (seconds,) in rows)
 
     def close(self) -> None:
         self._store.close()
@@ -275,6 +286,15 @@ def _chosen(db: sqlite3.Connection, condition: str, values: Iterable[object]) ->
         tuple(values),
     ).fetchall()
     return [_rows.job_of(document, _rows.last_reply(db, job_id)) for job_id, document in rows]
+
+
+def _unsaved(db: sqlite3.Connection, after: tuple[float, int]) -> list[tuple[tuple[float, int], Job]]:
+    """A few jobs that may lack files, oldest first, each with its place in that order."""
+    query = (
+        f"SELECT created_at, seq, document FROM jobs WHERE {schema.UNSAVED} AND (created_at, seq) > (?, ?)"  # noqa: S608
+        " ORDER BY created_at, seq LIMIT ?"
+    )
+    return [((created, seq), _rows.job_of(document)) for created, seq, document in db.execute(query, (*after, _FEW))]
 
 
 def _find(db: sqlite3.Connection, ref: str) -> list[Job]:

@@ -137,7 +137,13 @@ class NoLedger:
         ]
         return sorted(chosen, key=lambda job: job.created_at, reverse=True)[:limit]
 
-    def unsaved(self, complete: Callable[[Job, Sequence[FileRecord]], bool]) -> list[Job]:
+    def ids(self, status: Sequence[Status]) -> list[str]:
+        return [job.id for job in reversed(self.jobs(status=status))]
+
+    def read(self, job_ids: Sequence[str]) -> list[Job]:
+        return [job for job in map(self._open.get, job_ids) if job is not None]
+
+    def unsaved(self, complete: Callable[[Job, Sequence[FileRecord]], bool]) -> list[str]:
         return []
 
     def batch(self, name: str) -> dict[str, Any] | None:

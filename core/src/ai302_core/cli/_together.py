@@ -69,7 +69,7 @@ def _waited(session: Session, jobs: Sequence[Job], seconds: float | None, tell: 
 
     def follow(on_update: OnUpdate) -> AsyncIterator[Outcome]:
         crowd = Crowd(session.connection, None, on_update=on_update)
-        return _within(_many.follow(session.connection, jobs, crowd), seconds)
+        return _within(_many.follow(session.connection, [jobs], crowd), seconds)
 
     session.goes_on = f"gen302 wait {' '.join(job.id for job in jobs)}"
     _told(session, Tally("wait", len(jobs), "jobs"), follow, tell)
