@@ -42,6 +42,7 @@ class Account:
     interval, slowest  seconds between looks, at first and at most
     first              seconds until the first look at most, where the user said how often to look
     schedules          when jobs of a kind are looked at, and when that was asked of the ledger; see `waiting`
+    serving            the operations that may serve requests of a class, the likeliest first; see `planning`
     """
 
     name: str
@@ -59,6 +60,7 @@ class Account:
     schedules: dict[tuple[str, str | None, bool], tuple[datetime, Schedule]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    serving: dict[type, list[Operation]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def operation(self, name: str) -> Operation | None:
         """The family's operation of that name."""

@@ -37,7 +37,8 @@ def new_id() -> str:
     for _ in range(8):
         number, place = divmod(number, len(_LETTERS))
         letters += _LETTERS[place]
-    return f"{now():%y%m%d}-{letters}"
+    day = now()
+    return f"{day.year % 100:02}{day.month:02}{day.day:02}-{letters}"
 
 
 def spread(seconds: float, fraction: float) -> float:

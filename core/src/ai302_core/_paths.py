@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -29,6 +29,17 @@ def _parts(path: str) -> tuple[str | int | None, ...]:
         else:
             parts.append(int(match[2]) if match[2] else None)
     return tuple(parts)
+
+
+@lru_cache(maxsize=512)
+def _heads(paths: tuple[str, ...]) -> frozenset[str]:
+    """The members in which the paths begin."""
+    return frozenset(part for path in paths for part in _parts(path)[:1] if isinstance(part, str))
+
+
+def lacks(document: Any, paths: Sequence[str]) -> bool:
+    """Whether these paths lead nowhere, as far as a glance at the document's own members tells."""
+    return type(document) is dict and _heads(tuple(paths)).isdisjoint(document)
 
 
 def loads(text: str | bytes) -> Any:
@@ -123,8 +134,10 @@ def scalar(value: Any) -> str | None:
     return None
 
 
-def first_scalar(document: Any, paths: Iterable[str]) -> str | None:
+def first_scalar(document: Any, paths: Sequence[str]) -> str | None:
     """The first text or number, as text, that one of the paths yields."""
+    if len(paths) > 1 and lacks(document, paths):  # most are of errors, and most answers bring none
+        return None
     for path in paths:
         for value in values(document, path):
             text = scalar(value)
@@ -133,7 +146,7 @@ def first_scalar(document: Any, paths: Iterable[str]) -> str | None:
     return None
 
 
-def said(document: Any, paths: Iterable[str], beside: Iterable[str] = ()) -> str:
+def said(document: Any, paths: Sequence[str], beside: Sequence[str] = ()) -> str:
     """A service's own words, and those in another language beside them; no more than anybody reads, "" without any."""
     text = first_scalar(document, paths) or ""
     other = (first_scalar(document, beside) or "").strip()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 from . import _paths
 from ._frozen import once, swift
@@ -32,8 +32,8 @@ class Step(Generic[T]):
     __slots__ = ()
 
     def __iter__(self) -> Generator[Step[Any], Any, T]:
-        outcome = yield self
-        return cast("T", outcome)
+        outcome: T = yield self
+        return outcome
 
 
 Flow: TypeAlias = Generator[Step[Any], Any, T]

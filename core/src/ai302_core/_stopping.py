@@ -72,7 +72,8 @@ class SignalStop(Stop):
         self._resting = True
         try:
             self.check()
-            _clock.sleep(seconds)
+            if seconds > 0:
+                _clock.sleep(seconds)
         finally:
             self._resting = False
 

@@ -49,8 +49,9 @@ class Request:
         _CLASSES[_tag(cls)] = cls
 
     def __post_init__(self) -> None:
+        held = vars(self)
         for name, default in _members(type(self)):
-            value = getattr(self, name)
+            value = held[name]
             if value is default:
                 continue
             if isinstance(value, list):
@@ -63,12 +64,12 @@ class Request:
 
     def written(self) -> dict[str, Any]:
         """The members the caller set, by name, in the order of the class."""
-        found: dict[str, Any] = {}
-        for name, default in _members(type(self)):
-            value = getattr(self, name)
-            if value is not default and _is_set(value, default):
-                found[name] = value
-        return found
+        held = vars(self)
+        return {
+            name: held[name]
+            for name, default in _members(type(self))
+            if held[name] is not default and _is_set(held[name], default)
+        }
 
     def media(self) -> Iterator[tuple[tuple[str, int], Media]]:
         """Every picture or clip the request holds, with its place: the field, and the position in it from 0."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -30,7 +30,7 @@ _SHUT = frozenset({"auth", "unsupported"})
 """Refusals that no later try mends."""
 
 
-def money(document: Any, paths: Iterable[str], unit: str) -> Money | None:
+def money(document: Any, paths: Sequence[str], unit: str) -> Money | None:
     """An amount, as number or text; None for anything else: unknown is never 0."""
     text = _paths.first_scalar(document, paths) or ""
     if not _AMOUNT.fullmatch(text):

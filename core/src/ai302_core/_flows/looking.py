@@ -204,7 +204,7 @@ def read(
             found = Status.RUNNING
         elif not fetched:
             warnings = [notice for notice in warnings if notice.code != "no_file"]  # it has come
-    reason = _paths.said(document, operation.failure)
+    ended = found in (Status.FAILED, Status.CANCELED)
     times = operation.times
     percent = reading.progress(document, operation.progress)
     actions = job.actions
@@ -217,8 +217,8 @@ def read(
         job,
         status=found,
         progress=1.0 if found is Status.SUCCEEDED else None if percent is None else min(percent, 0.99),
-        message=reason if found in (Status.FAILED, Status.CANCELED) else "",
-        code=word if found in (Status.FAILED, Status.CANCELED) else "",
+        message=_paths.said(document, operation.failure) if ended else "",
+        code=word if ended else "",
         billed="yes" if job.billed == "no" or found is Status.SUCCEEDED else job.billed,
         warnings=tuple(warnings),
         actions=actions,

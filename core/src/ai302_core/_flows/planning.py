@@ -112,13 +112,15 @@ def guarded(account: Account, what: str, function: Any, *arguments: Any, paid: J
 def _operation_for(account: Account, request: Request) -> tuple[Operation, Request]:
     if isinstance(request, StoredRequest):
         request = Request.from_json(request.to_json())
-    cls = type(request)
-    every = account.family.operations
+    cls, every = type(request), account.family.operations
     model = request.model or account.defaults.get("model")
-    for serves in (_exactly, _more, _inherited, _foreign):
-        for entry in every:
-            if serves(entry.request, cls) and _models_fit(entry, model):
-                return entry, _as(request, entry.request, account)
+    serving = account.serving.get(cls)
+    if serving is None:
+        ways = (_exactly, _more, _inherited, _foreign)
+        serving = account.serving[cls] = [entry for serves in ways for entry in every if serves(entry.request, cls)]
+    for entry in serving:
+        if _models_fit(entry, model):
+            return entry, _as(request, entry.request, account)
     kinds = sorted({entry.request.kind or entry.name for entry in every if entry.request.kind})
     raise ParameterError(
         f"{account.family.name} does not serve {cls.__name__}; it makes: {', '.join(kinds)}. Nothing was sent."
@@ -162,7 +164,7 @@ def _as(request: Request, cls: type[Request], account: Account) -> Request:
 
 
 def _contradictions(request: Request, said: Mapping[str, Any]) -> None:
-    written = request.written()
+    written = request.written() if said else {}
     for name, value in said.items():
         if name in written and _rules.plain(written[name]) != _rules.plain(value):
             raise ParameterError(

@@ -23,6 +23,8 @@ def obeying(
     """The request as it may go out; what is worth knowing is added to `warnings`. Raises ParameterError."""
     written = {**said, **request.written()}
     for name, rule in rules.items():
+        if name not in written and not (rule.required or rule.allowed):
+            continue
         if rule.notice and name in written:
             warnings.append(Notice(code="notice", message=f"{family}: {rule.notice}", field=name))
         problem = _broken(rule, written.get(name), name in written)

@@ -99,10 +99,15 @@ def _without(value: Any, files: dict[str, Picture]) -> Any:
     if isinstance(value, (dict, list)):
         taken = {}
         for place, entry in value.items() if isinstance(value, dict) else enumerate(value):
-            if (type(entry) is str and len(entry) >= _LEAST) or type(entry) in (dict, list):
-                slim = _without(entry, files)
-                if slim is not entry:
-                    taken[place] = slim
+            kind = type(entry)
+            if kind is str:
+                if len(entry) < _LEAST:
+                    continue
+            elif kind is not dict and kind is not list:
+                continue
+            slim = _without(entry, files)
+            if slim is not entry:
+                taken[place] = slim
         if not taken:
             return value
         other = value.copy()

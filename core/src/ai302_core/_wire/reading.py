@@ -90,10 +90,10 @@ def refusal(reply: Reply, envelopes: Iterable[Refused], now: datetime) -> Refusa
         code = _paths.first_scalar(document, envelope.at)
         if code is None or code in envelope.yes:
             continue
-        message = _paths.said(document, envelope.message, envelope.beside)
         kinds = envelope.named
         if code not in kinds and not envelope.others:
             continue
+        message = _paths.said(document, envelope.message, envelope.beside)
         by_text = (kind for pattern, kind in envelope.texts.items() if re.search(pattern, message, re.IGNORECASE))
         # A 5xx with a code the family does not know says nothing about what was created.
         unknown = reply.status >= 500 or reply.status in (408, 499)
@@ -171,7 +171,8 @@ def request_id(reply: Reply) -> str | None:
 
 def cost_request_ids(document: Any, dashboard: Dashboard | None) -> tuple[str, ...]:
     """The requests a task was billed under: a text with commas, a list, or null (wire/302ai.md 8, 2026-11-21)."""
-    for path in dashboard.request_ids if dashboard is not None else ():
+    paths = dashboard.request_ids if dashboard is not None else ()
+    for path in () if _paths.lacks(document, paths) else paths:
         if not _paths.values(document, path):
             continue
         listed = [_paths.scalar(value) for value in _paths.values(document, f"{path}[]")]
@@ -235,6 +236,8 @@ def assets(
     found: list[Asset] = []
     counts: dict[tuple[str, str], int] = {}
     for rule in rules:
+        if _paths.lacks(document, rule.paths):
+            continue
         links = _found(document, rule, base_url, files)
         sides = [_side(document, path) for path in rule.size] if len(links) == 1 else []
         for link in links:
