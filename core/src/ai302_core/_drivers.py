@@ -211,7 +211,9 @@ class AsyncDriver:
     async def _perform(self, step: Step[Any]) -> Any:
         match step:
             case Send():
-                return await self._transport.send_async(step.call)
+                reply = await self._transport.send_async(step.call)
+                await _clock.turn()  # of the answers that came, one after the other: what is read of each lies in memory
+                return reply
             case Sleep():
                 seconds = _clock.spread(step.seconds, step.spread)
                 if step.job and self.sync.bells.armed:
