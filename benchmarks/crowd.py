@@ -75,7 +75,7 @@ class Kept(following.Agenda):
     def add(self, entry: following.Followed, now: datetime) -> None:
         """As the agenda does."""
         before = now if entry.looked else entry.created_at
-        wait = entry.wait(entry.schedule, entry.created_at, now)
+        wait = entry.wait(entry.kind.schedule, entry.created_at, now)
         self._planned[entry.id] = before, now + timedelta(seconds=wait)
         super().add(entry, now)
 

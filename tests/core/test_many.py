@@ -157,24 +157,29 @@ def test_what_comes_in_one_moment_is_done_in_slices_in_order(monkeypatch: pytest
     assert len(done) == 38
 
 
-def followed(plan: Schedule, now: datetime, names: Iterable[str], together: int = 1) -> list[Followed]:
+def followed(agenda: Agenda, plan: Schedule, now: datetime, names: Iterable[str], together: int = 1) -> list[Followed]:
     """Jobs that are followed from now on, `together` in one look at most."""
-    account: Any = SimpleNamespace(gateway=SimpleNamespace(lacks=()))
-    operation: Any = SimpleNamespace(many=SimpleNamespace(size=together) if together > 1 else None)
-    return [
-        Followed(
-            account, operation, Job(id=name, provider="p", family="f", operation="o", gateway="g", base_url="u",
-                                    status=Status.QUEUED, created_at=now), plan, 1800.0, now,
-        )
+    operation = SimpleNamespace(many=SimpleNamespace(size=together) if together > 1 else None)
+    account: Any = SimpleNamespace(
+        name="p",
+        gateway=SimpleNamespace(lacks=()),
+        operation=lambda _: operation,
+        timeouts=SimpleNamespace(wait=1800.0),
+    )
+    jobs = [
+        Job(id=name, provider="p", family="f", operation="o", gateway="g", base_url="u", status=Status.QUEUED,
+            created_at=now)
         for name in names
     ]  # fmt: skip
+    return [Followed(agenda.kind(account, job, plan), job, now) for job in jobs]
 
 
 @pytest.mark.parametrize(("together", "most"), [(1, 6), (30, 60)])
 def test_what_began_together_comes_apart_unless_one_look_sees_it_all(together: int, most: int) -> None:
     start = now = datetime.now(UTC)
     agenda, seen = Agenda(), Counter[int]()
-    for entry in followed(schedule((0.0, 60.0), (), 1.0, 1.0, watched=False), now, map(str, range(60)), together):
+    plan = schedule((0.0, 60.0), (), 1.0, 1.0, watched=False)
+    for entry in followed(agenda, plan, now, map(str, range(60)), together):
         agenda.add(entry, now)
     looks, last = 0, {str(number): now for number in range(60)}
     while now < start + timedelta(seconds=20):
@@ -194,7 +199,7 @@ def test_what_began_together_comes_apart_unless_one_look_sees_it_all(together: i
 def test_what_began_apart_comes_together_where_one_look_sees_many() -> None:
     start = now = datetime.now(UTC)
     agenda, looks = Agenda(), 0
-    coming = followed(schedule((0.0, 60.0), (), 1.0, 1.0, watched=False), now, map(str, range(60)), 50)
+    coming = followed(agenda, schedule((0.0, 60.0), (), 1.0, 1.0, watched=False), now, map(str, range(60)), 50)
     while now < start + timedelta(seconds=30):
         now += timedelta(seconds=0.01)
         if coming and (now - start) > timedelta(seconds=2) * (60 - len(coming)) / 60:
@@ -206,31 +211,36 @@ def test_what_began_apart_comes_together_where_one_look_sees_many() -> None:
 
 
 def test_who_is_called_is_due_at_once_but_in_trouble() -> None:
-    now = datetime.now(UTC)
-    entries = followed(schedule((60.0, 120.0), (), 2.0, 60.0, watched=False), now, ("one", "two", "three"))
-    agenda = Agenda()
-    for entry in entries:
+    now, agenda = datetime.now(UTC), Agenda()
+    plan = schedule((60.0, 120.0), (), 2.0, 60.0, watched=False)
+    one, two, three = followed(agenda, plan, now, ("one", "two", "three"))
+    two.failures = 1
+    for entry in (one, two, three):
         agenda.add(entry, now)
 
     def due() -> list[str]:
         return [entry.id for batch in agenda.due(now, 64) for entry in batch]
 
-    one, two, _ = entries
     assert due() == []
-    agenda.call(one, now)
-    agenda.call(one, now)
+    agenda.call("one", now)
+    agenda.call("one", now)
     assert due() == ["one"]  # once
-    agenda.call(one, now)  # while it is looked at: what is under way may have seen the state before
+    agenda.call("one", now)  # while it is looked at: what is under way may have seen the state before
     assert due() == []
     agenda.add(one, now)
     assert due() == ["one"]
     one.failures = 1
-    agenda.call(one, now)
+    agenda.call("one", now)
     agenda.add(one, now)
-    agenda.call(one, now)
-    two.failures = 1
-    agenda.call(two, now)
+    agenda.call("one", now)
+    agenda.call("two", now)
+    agenda.call("nobody", now)
     assert due() == []
+    now += timedelta(seconds=60)
+    assert sorted(due()) == ["one", "three", "two"]
+    assert agenda.follows("two")
+    agenda.drop("two")
+    assert not agenda.follows("two")
 
 
 def test_a_job_at_rest_is_the_same_job(account: Any) -> None:
@@ -240,9 +250,15 @@ def test_a_job_at_rest_is_the_same_job(account: Any) -> None:
     )  # fmt: skip
     odd = ImageRequest("a cat", extra={"n": True})  # equal, and another request all the same
     told = {"data": [True, {"é": None}], "big": 2**70}
+    agenda, plan = Agenda(), schedule((60.0, 120.0), (), 2.0, 60.0, watched=False)
     other = replace(first, id="two", request=odd, progress=1.0, raw=told, assets=(Asset(kind="image", url="u"),))
     for job in (first, other, replace(first, status=Status.RUNNING, route={"a": "b"}, warnings=())):
-        entry = Followed(account, account.family.operations[0], job, None, 1.0, first.created_at, like=first)  # type: ignore[arg-type]
+        kind = agenda.kind(account, first, plan)
+        before = Followed(kind, job, first.created_at)
+        before.failures, before.missing_since = 3, first.created_at
+        entry = agenda.risen(before.lying())
+        assert (entry.kind, entry.id, entry.since) == (kind, job.id, before.since)
+        assert (entry.failures, entry.missing_since) == (3, first.created_at)
         assert entry.job() == job
         assert repr(entry.job().request) == repr(job.request)
         assert (entry.job().raw, entry.route, entry.over) == (job.raw, job.route, False)
@@ -254,16 +270,17 @@ def test_of_jobs_at_rest_the_collector_sees_next_to_nothing(account: Any) -> Non
         return Job(id=f"{number}", provider=account.name, family="acme", operation="image", status=Status.QUEUED,
                    created_at=now, request=ImageRequest(f"cat {number}"), raw=raw)  # fmt: skip
 
-    now, operation = datetime.now(UTC), account.family.operations[0]
+    now = datetime.now(UTC)
     plan = schedule((60.0, 120.0), (), 2.0, 60.0, watched=False)
     agenda = Agenda()
     gc.collect()
     before = len(gc.get_objects())
     for number in range(1000):
         job = told(number)
-        agenda.add(Followed(account, operation, job, plan, 900.0, now, like=agenda.like(account, job)), now)
+        agenda.add(Followed(agenda.kind(account, job, plan), job, now), now)
     gc.collect()
-    assert len(gc.get_objects()) - before < 1500, "an entry, and no more"
+    assert len(gc.get_objects()) - before < 100, "nothing of each"
+    assert len(list(agenda.due(now + timedelta(seconds=100), 1000))) > 300
 
 
 def test_who_has_begun_goes_on_before_another_begins(monkeypatch: pytest.MonkeyPatch) -> None:

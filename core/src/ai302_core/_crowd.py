@@ -16,7 +16,7 @@ from ._accounts import Account
 from ._connection import Connection
 from ._flows import acting, looking, settling, waiting
 from ._flows import outcomes as _outcomes
-from ._flows.following import Agenda, Batch, Followed, Jobs
+from ._flows.following import Agenda, Batch, Followed, Jobs, Lying
 from ._flows.waiting import OnUpdate
 from .errors import Ai302Error
 from .jobs import Job, Outcome, Status
@@ -44,8 +44,7 @@ class Crowd:
         self._on_update = on_update
         self._agenda = Agenda()
         self._looks = 0
-        self._followed: dict[str, Followed] = {}
-        self._settled: deque[Followed] = deque()
+        self._settled: deque[Lying] = deque()
         self._settling = 0
         self._done: deque[Outcome] = deque()
         self._news = asyncio.Event()
@@ -118,16 +117,14 @@ class Crowd:
                 job = await driver.run(settling.ready(account, job))
             now = _clock.now()
             plan = await driver.run(waiting.schedule_of(account, job, now, watched=False))
-            operation = looking.operation_of(account, job)
-            limit, like = waiting.patience(account, job), self._agenda.like(account, job)
-            entry = Followed(account, operation, job, plan, limit, now, like=like, outcome=outcome)
+            entry = Followed(self._agenda.kind(account, job, plan), job, now, outcome)
         except Ai302Error as problem:
             return self.failed(_of(job, outcome), problem)
         if entry.over:
             return self._finish_soon(entry)
-        self._followed[job.id] = entry
-        entry.called = self._connection.bells.missed(job.id)
         self._agenda.add(entry, now)
+        if self._connection.bells.missed(job.id):
+            self._agenda.call(job.id, now)
         self._woken.set()
         return None
 
@@ -143,14 +140,14 @@ class Crowd:
                 await self._rest(self._agenda.wait(now) if free > 0 else None)
 
     def _hear(self, loop: asyncio.AbstractEventLoop, job_id: str) -> bool:
-        followed = self._followed.get(job_id)
-        if followed is not None:
+        followed = self._agenda.follows(job_id)
+        if followed:
             with suppress(RuntimeError):  # the loop ended a moment ago
-                loop.call_soon_threadsafe(self._call, followed)
-        return followed is not None
+                loop.call_soon_threadsafe(self._call, job_id)
+        return followed
 
-    def _call(self, entry: Followed) -> None:
-        self._agenda.call(entry, _clock.now())
+    def _call(self, job_id: str) -> None:
+        self._agenda.call(job_id, _clock.now())
         self._woken.set()
 
     async def _rest(self, seconds: float | None) -> None:
@@ -163,7 +160,7 @@ class Crowd:
                 alarm.cancel()
 
     async def _look(self, batch: Batch) -> None:
-        account = batch[0].account
+        account = batch[0].kind.account
         await _clock.turn()
         try:
             driver = self._connection.async_driver(account)
@@ -180,14 +177,14 @@ class Crowd:
             for entry in batch:
                 self._tell(entry.job())
         for entry in finished:
-            del self._followed[entry.id]
+            self._agenda.drop(entry.id)
             if entry.error is not None:
                 self.failed(_of(entry.job(), entry.outcome), entry.error)
                 continue
             self._finish_soon(entry)
 
     def _finish_soon(self, entry: Followed) -> None:
-        self._settled.append(entry)
+        self._settled.append(entry.lying())
         if self._settling < IN_FLIGHT:
             self._settling += 1
             self.start(self._settle_all())
@@ -200,12 +197,12 @@ class Crowd:
         """One of a few that finish what settled: of ten thousand that settle at once the others stay at rest."""
         try:
             while self._settled:
-                await self._settle(self._settled.popleft())
+                await self._settle(self._agenda.risen(self._settled.popleft()))
         finally:
             self._settling -= 1
 
     async def _settle(self, entry: Followed) -> None:
-        account, job, outcome = entry.account, entry.job(), entry.outcome
+        account, job, outcome = entry.kind.account, entry.job(), entry.outcome
         driver = self._connection.async_driver(account)
         try:
             if not entry.looked:  # it came so

@@ -212,7 +212,9 @@ class AsyncDriver:
         match step:
             case Send():
                 reply = await self._transport.send_async(step.call)
-                await _clock.turn()  # of the answers that came, one after the other: what is read of each lies in memory
+                await (
+                    _clock.turn()
+                )  # of the answers that came, one after the other: what is read of each lies in memory
                 return reply
             case Sleep():
                 seconds = _clock.spread(step.seconds, step.spread)
