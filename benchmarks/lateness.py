@@ -42,7 +42,7 @@ class Noting(Agenda):
     def due(self, now: datetime, most: int) -> Iterator[Batch]:
         """The same; remembers when they were planned."""
         waiting = self._waiting
-        moments = {waiting[place].id: moment for moment, place in self._heap if place in waiting}
+        moments = {self.risen(waiting[place]).id: moment for moment, place in self._heap if place in waiting}
         for batch in super().due(now, most):
             self._planned.update((entry.id, moments[entry.id]) for entry in batch)
             yield batch
