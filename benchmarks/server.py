@@ -76,8 +76,9 @@ class World:
         done = self.looks[name] >= self.polls if self.polls else over >= 0
         if done and not self.polls:
             self.late.append(over)
+        begun = 1763700000000 + int(name[-9:]) if name.isdigit() else 1763700000000  # no two of one moment
         document = {"id": name, "action": "IMAGINE", "prompt": "a lantern", "description": "Submit success",
-                    "submitTime": 1763700000000, "startTime": 1763700001000, "properties": {"notifyHook": ""},
+                    "submitTime": begun, "startTime": begun + 1000, "properties": {"notifyHook": ""},
                     "buttons": [], "status": "IN_PROGRESS", "progress": "45%", "imageUrl": ""}  # fmt: skip
         if done:
             link = f"{self.address}/file/{name}.png"

@@ -8,6 +8,7 @@ from datetime import datetime
 from math import inf
 from typing import Any, Protocol
 
+from ._frozen import once
 from ._policies import Schedule
 from .family import Family, Gateway, Operation, Rule
 from .ledger import Limits
@@ -66,6 +67,7 @@ class Account:
         """The family's operation of that name."""
         return self.family.operation(name)
 
+    @once
     def unread(self) -> dict[str, Rule]:
         """The fields of requests that the gateway does not take, as rules."""
         if not self.gateway.unread:

@@ -5,9 +5,16 @@ from __future__ import annotations
 import signal
 import threading
 from types import FrameType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from . import _clock
+
+if TYPE_CHECKING:
+    from signal import getsignal as _get_signal
+    from signal import signal as _set_signal
+else:  # what those two are made of, without the enum in which they seek every handler, in vain and by an exception
+    from _signal import getsignal as _get_signal
+    from _signal import signal as _set_signal
 
 
 class Interrupted(KeyboardInterrupt):
@@ -76,11 +83,6 @@ class SignalStop(Stop):
                 _clock.sleep(seconds)
         finally:
             self._resting = False
-
-
-# Without the enum in which Python 3.11 seeks every handler, in vain and by an exception.
-_set_signal = getattr(signal.signal, "__wrapped__", signal.signal)
-_get_signal = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
 
 
 def hears_ctrl_c() -> bool:

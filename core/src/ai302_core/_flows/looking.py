@@ -212,7 +212,9 @@ def read(
         offer = operation.actions
         offered = planning.guarded(account, "actions", lambda said: tuple(offer(said)), document, paid=job)
         actions = tuple(entry for entry in offered if entry.operation not in account.gateway.lacks)[:_BUTTONS]
-    waiting = next((entry.needs for entry in actions if entry.name == "continue"), ())
+    needs: tuple[str, ...] = ()
+    if found is Status.INPUT_REQUIRED:
+        needs = next((entry.needs for entry in actions if entry.name == "continue"), ())
     return changed(
         job,
         status=found,
@@ -222,7 +224,7 @@ def read(
         billed="yes" if job.billed == "no" or found is Status.SUCCEEDED else job.billed,
         warnings=tuple(warnings),
         actions=actions,
-        needs=waiting if found is Status.INPUT_REQUIRED else (),
+        needs=needs,
         submitted_at=(times and reading.moment(document, times.submitted)) or job.submitted_at,
         started_at=(times and reading.moment(document, times.started)) or job.started_at,
         finished_at=((times and reading.moment(document, times.finished)) or now) if found.settled else None,

@@ -75,7 +75,7 @@ def _unread(account: Account, request: Request, rules: Mapping[str, Rule]) -> di
 
     A family that does not take a field anywhere says its own way instead.
     """
-    unread = account.unread()
+    unread = account.unread
     written = request.written() if unread else {}
     return {name: rule for name, rule in unread.items() if name in written and (name not in rules or rules[name].taken)}
 
@@ -210,11 +210,15 @@ def build(
     request = request.with_media(
         {place: giving.on_the_wire(account, operation, pictures[place], place[0], links or {}) for place in places}
     )
-    document, read = guarded(account, "body", calls.body, operation, request)
+    written = request.written()
+    read: set[str] = {"model"} if operation.models else set()
+    watched = calls.Watched(request, written, read)
+    document = guarded(account, "body", calls.body, operation, request, watched)
+    if operation.route:
+        guarded(account, "route", operation.route, watched)
     warnings = list(made.warnings)
-    carried = read | _OWN | _routed(account, operation, request)
-    for name in request.written():
-        if name in carried:
+    for name in written:
+        if name in read or name in _OWN:
             continue
         text = f"{account.family.name} cannot express {name} in {operation.name}."
         if not made.lenient:
@@ -233,13 +237,6 @@ def build(
         timeout=max(account.timeouts.submit, 200.0) if operation.poll is None else account.timeouts.submit,
     )
     return call, tuple(warnings)
-
-
-def _routed(account: Account, operation: Operation, request: Request) -> set[str]:
-    read = {"model"} if operation.models else set()
-    if operation.route:
-        guarded(account, "route", operation.route, calls.Watched(request, read))
-    return read
 
 
 def digest(stored: Request, parent: str | None = None) -> str:

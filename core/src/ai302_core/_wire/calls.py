@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -29,10 +29,10 @@ class Watched:
     Fields nobody wrote are read like any attribute: nothing would be dropped with them.
     """
 
-    def __init__(self, request: Request, read: set[str]) -> None:
+    def __init__(self, request: Request, written: Iterable[str], read: set[str]) -> None:
         unset = vars(self)
         unset.update(vars(request))
-        for name in request.written():
+        for name in written:
             del unset[name]
         self._request = request
         self._read = read
@@ -46,10 +46,8 @@ class Watched:
         return type(self._request)
 
 
-def body(operation: Operation, request: Request) -> tuple[dict[str, Any], set[str]]:
-    """The wire body of a request, and the names of the fields that are in it."""
-    read: set[str] = set()
-    watched = Watched(request, read)
+def body(operation: Operation, request: Request, watched: Watched) -> dict[str, Any]:
+    """The wire body of a request; `watched` remembers which of its fields are in it."""
     if callable(operation.body):
         document = {name: value for name, value in operation.body(watched).items() if value is not None}
     else:
@@ -57,7 +55,7 @@ def body(operation: Operation, request: Request) -> tuple[dict[str, Any], set[st
         document = {} if document is _MISSING else document
     if isinstance(operation.submit.json, Mapping):
         document = {**operation.submit.json, **document}
-    return {**document, **request.extra}, read
+    return {**document, **request.extra}
 
 
 def _filled(shape: Any, watched: Watched) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 from ai302_core import _links, _paths
@@ -44,6 +45,7 @@ _BY_STATUS = {401: "auth", 402: "balance", 403: "auth", 404: "missing", 405: "un
 _STATUSES = {status.value: status for status in Status}
 _PERCENT = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(%?)")
 _CODE = 100  # characters a code or a status word may have; the rest of a longer one says nothing
+_MOMENT = 100  # characters of a moment; none has half as many
 _FILES = 1000  # files a job may have, and _REQUESTS requests it may have been billed under, of _ID characters each
 _REQUESTS, _ID = 100, 200
 _HINTS = {
@@ -297,8 +299,13 @@ def progress(document: Any, paths: Iterable[str]) -> float | None:
 def moment(document: Any, path: str) -> datetime | None:
     """A moment as aware UTC, from ISO text or a number; below 10**11 it counts seconds, else milliseconds."""
     text = _paths.first_scalar(document, (path,)) if path else None
-    if text is None:
+    if text is None or len(text) > _MOMENT:
         return None
+    return _moment(text)
+
+
+@lru_cache(maxsize=512)  # every look at a job brings its first moments again
+def _moment(text: str) -> datetime | None:
     try:
         number = float(text)
     except ValueError:

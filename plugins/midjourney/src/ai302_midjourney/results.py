@@ -70,12 +70,21 @@ def _pictures(assets: Sequence[Asset], document: Any) -> list[Asset]:
         return [replace((grids or tiles)[0], role="final")]
     if grids and [tile.url for tile in tiles] in ([], [grids[0].url]):
         # Upper left, upper right, lower left, lower right: the order of U1 to U4 (wire/midjourney.md 4.7).
-        tiles = [
-            replace(grids[0], role="tile", width=None, height=None, index=2 * row + column + 1, cut=(column, row, 2, 2))
-            for row in (0, 1)
-            for column in (0, 1)
-        ]
+        tiles = [_tile(grids[0], column, row) for row in (0, 1) for column in (0, 1)]
     return [*tiles, *grids]
+
+
+def _tile(grid: Asset, column: int, row: int) -> Asset:
+    return Asset(
+        kind=grid.kind,
+        role="tile",
+        index=2 * row + column + 1,
+        url=grid.url,
+        media_type=grid.media_type,
+        expires_at=grid.expires_at,
+        path=grid.path,
+        cut=(column, row, 2, 2),
+    )
 
 
 def _is_single(document: Any) -> bool:
