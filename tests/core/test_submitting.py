@@ -119,7 +119,7 @@ def test_a_busy_gateway_is_given_up_in_time_and_the_key_is_free(account: Any, ha
         (({"error": {"err_code": -10001, "message": "no key"}}, 401), AuthenticationError),
         ((b"", 401), AuthenticationError),
         (({"code": 8, "message": "bad words"}, 200), ContentRejectedError),
-        (({"code": 4, "message": "odd"}, 200), InvalidRequestError),
+        (({"code": 4, "message": "odd"}, 400), InvalidRequestError),
         ((b"no", 422), InvalidRequestError),
         (({"error": {"err_code": -10008, "message": "no channel"}}, 503), ServerError),
         ((b"", 404), NotFoundError),
@@ -216,6 +216,9 @@ def test_a_gateway_that_redirects_a_paid_request_is_not_followed(account: Any, h
     "answer",
     [
         ({"code": 404404, "data": {"id": 777}}, 200),
+        ({"code": 4, "message": "odd"}, 200),
+        ({"code": 7, "message": "busy", "data": {"id": 777}}, 200),
+        ({"error": {"err_code": -10099, "message": "new"}}, 200),
         ({"code": 4, "message": "late"}, 408),
         ({"code": 4, "message": "gone"}, 499),
         ({"code": 4, "message": "hm"}, 504),

@@ -114,6 +114,9 @@ def submitted(status: int, body: Any, gateway: str = "302ai") -> tuple[Status | 
         (200, {"code": 3, "description": "无可用的账号实例"}, Status.REFUSED, "ServerError"),
         (200, {"code": 4, "description": "prompt不能为空"}, Status.REFUSED, "InvalidRequestError"),
         (200, {"code": 77, "description": "?"}, Status.REFUSED, "InvalidRequestError"),
+        (200, {"code": 0, "description": "?"}, Status.UNCONFIRMED, "JobUnconfirmed"),
+        (200, {"code": 23, "description": "队列已满", "result": "17"}, Status.UNCONFIRMED, "JobUnconfirmed"),
+        (200, {"error": {"message": "upstream?", "type": "?"}}, Status.UNCONFIRMED, "JobUnconfirmed"),
         (
             400,
             {"description": "quota_not_enough ", "type": "upstream_error", "code": 4},

@@ -97,7 +97,8 @@ class Refused:
 
     at        paths of the code, first that yields wins; nothing there: no refusal
     accepted  codes that mean yes
-    kinds     code -> kind, see `KINDS`; an unknown code is "invalid"
+    kinds     code -> kind, see `KINDS`; any other is "invalid" with an HTTP status of 400 to 499, and leaves a submit
+              unconfirmed with one of 200 to 299: name every code that says that nothing was created
     others    False: codes that `kinds` does not name are no refusal
     texts     regular expression searched in the message -> kind; asked before `kinds`
     message   paths of the text, first that yields wins

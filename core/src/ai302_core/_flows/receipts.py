@@ -69,8 +69,12 @@ def decide(account: Account, made: Plan, job: Job, answer: Reply | TransportErro
     operation = made.operation
     said = reading.refusal(answer, (*account.gateway.refused, *operation.refused), now)
     named = _paths.first_scalar(answer.document, operation.job_id)
-    if said is not None and not said.known and 200 <= answer.status < 300 and named is not None:
-        return unclear(job, f"code {said.code} is not known to us, and it names {named[:100]!r}.", now, answer)
+    if said is not None and 200 <= answer.status < 300 and not (said.known and (named is None or not said.again)):
+        # What a service means by a code nobody wrote down, or by a task beside "try again", proves nothing.
+        known = "" if said.known else ", which is not known to us"
+        words = f" and {said.message[:200]!r}" if said.message not in ("", said.code) else ""
+        task = f", and names {named[:100]!r}" if named is not None else ""
+        return unclear(job, f"it has code {said.code!r}{known}{words}{task}.", now, answer)
     if said is not None:
         return _refused(account, job, said, answer, now)
     if answer.status == 429:
@@ -141,7 +145,7 @@ def _failed(operation: Operation, job: Job, answer: Reply, now: datetime) -> Job
 
 def _refused(account: Account, job: Job, said: reading.Refusal, answer: Reply, now: datetime) -> Receipt:
     error: Ai302Error = said.error(f"{account.name} ({account.gateway.name})")
-    if said.kind == "busy" or (said.kind == "rate" and said.retry_after is not None):
+    if said.again:
         return Receipt(job=None, error=error, after=said.retry_after)
     if said.kind == "unclear":
         return unclear(job, error.message, now, answer)

@@ -69,6 +69,11 @@ class Refusal:
     request_id: str = ""
     retry_after: float | None = None
 
+    @property
+    def again(self) -> bool:
+        """Whether it may be sent again: not now, says the service, and that it created nothing."""
+        return self.kind == "busy" or (self.kind == "rate" and self.retry_after is not None)
+
     def error(self, gateway: str) -> ApiError:
         """The typed error for it; what it means for the money is the caller's to say."""
         said = self.message or f"HTTP {self.status} without a reason"

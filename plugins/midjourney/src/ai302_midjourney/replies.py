@@ -21,10 +21,14 @@ ENVELOPE = Refused(
     # The submit's envelope, and the relays' {description, type, code} (wire/midjourney.md 3.2 and 7.3, 2026-11-21).
     at=("code",),
     accepted=(1, 21, 22),
-    kinds={3: "missing", 4: "invalid", 5: "unclear", 9: "server", 23: "busy", 24: "content", 30: "busy"},
+    # 302.AI's page has 1, 22 and "other": any other number is a no. 0 stands in made-up examples only and is not one.
+    kinds={
+        **dict.fromkeys(range(2, 100), "invalid"),
+        3: "missing", 5: "unclear", 9: "server", 23: "busy", 24: "content", 30: "busy",
+    },
     texts=_TEXTS,
     message=("description", "message"),
-)
+)  # fmt: skip
 RELAY = Refused(
     # {error: {message, type}} of the relays (wire/midjourney.md 7.3, 2026-11-21); the HTTP status says what it means.
     at=("error.type", "error.code", "error.message"),

@@ -132,6 +132,7 @@ MOUNTED = Dialect(
             accepted=(200,),
             # Read as HTTP's own numbers, which its one documented code (200) is.
             kinds={
+                **dict.fromkeys(range(400, 500), "invalid"),
                 401: "auth", 402: "balance", 403: "auth", 404: "missing", 429: "rate",
                 **dict.fromkeys((408, 500, 502, 503, 504, 524), "unclear"),
             },
