@@ -78,8 +78,9 @@ clean:  ## remove everything that was set up or produced here
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # $(call pip,ARGUMENTS): quiet; a failure shows pip's last lines and what to look at. A password in the index's address is not shown.
+# What nobody imports is not compiled.
 define pip
-@$(BIN)/python -m pip install --disable-pip-version-check --no-input $(1) >$(VENV)/pip.log 2>&1 || { \
+@$(BIN)/python -m pip install --disable-pip-version-check --no-input --no-compile $(1) >$(VENV)/pip.log 2>&1 || { \
 	tail -n 12 $(VENV)/pip.log >&2; \
 	index=$$($(BIN)/python -m pip config list 2>/dev/null | sed -n "s/^[^=]*index-url='\{0,1\}\([^']*\).*/\1/p" | sed 's#//[^/@]*@#//***@#' | paste -sd " " -); \
 	echo "pip could not install what is needed here (its last lines are above, all of them in $(VENV)/pip.log)." >&2; \
@@ -87,6 +88,7 @@ define pip
 	exit 1; }
 endef
 
+# The pip beside this Python installs the new one: making the old one first takes longer than all the rest of it.
 $(VENV)/.made:
 	@chosen=; found=; \
 	for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -104,7 +106,9 @@ $(VENV)/.made:
 	fi; \
 	echo "· an environment in $(VENV), with $$($$chosen --version)"; \
 	rm -rf $(VENV); \
-	$$chosen -m venv $(VENV)
+	$$chosen -m venv --without-pip $(VENV); \
+	$$chosen -m pip --python $(VENV) install -q --no-input --no-compile --retries 0 "$$(grep ^pip== requirements/build.txt)" >/dev/null 2>&1 \
+		|| $(BIN)/python -m ensurepip >/dev/null
 	@touch $@
 
 $(VENV)/.build: $(VENV)/.made requirements/build.txt

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import ipaddress
 import itertools
 import os
+import pkgutil
 import signal
 import socket
 import time
@@ -44,6 +46,24 @@ settings.load_profile("house")
 # A shell that starts the tests in its background lets them ignore Ctrl-C, and their children too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Finding the tests is not measured, only what the measured packages do while they are imported."""
+    measuring = getattr(session.config.pluginmanager.get_plugin("_cov"), "cov_controller", None)
+    if measuring is None or not measuring.started:
+        return (yield)
+    for package in sorted(path.parent.name for path in ROOT.glob("*/**/src/*/__init__.py")):
+        for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+            # Not a program, nor what pytest rewrites while it imports it.
+            if not module.name.endswith((".__main__", ".testing.fixtures")):
+                importlib.import_module(module.name)
+    measuring.pause()
+    try:
+        return (yield)
+    finally:
+        measuring.resume()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

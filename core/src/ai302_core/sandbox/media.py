@@ -115,12 +115,14 @@ def _drawn(look: Look, size: tuple[int, int]) -> Image:
     width, height = size
     digest = hashlib.sha256(f"{look.seed}|{look.mark}|{look.text}".encode()).digest()
     dark, light = ((digest[0] // 3, digest[1] // 3, digest[2] // 3), (digest[3] // 2, digest[4] // 2, digest[5] // 2))
-    picture = Image.new("RGB", size, dark)
+    shades = Image.new("RGB", (1, max(1, height // 2)))
+    mixed = (
+        tuple(low + (high - low) * row // shades.height for low, high in zip(dark, light, strict=True))
+        for row in range(shades.height)
+    )
+    shades.putdata(list(mixed))
+    picture = shades.resize(size, Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(picture)
-    for row in range(0, height, 2):
-        part = row / max(1, height)
-        shade = tuple(int(low + (high - low) * part) for low, high in zip(dark, light, strict=True))
-        draw.rectangle((0, row, width, row + 1), fill=shade)
     radius = min(width, height) // 4
     left, top = digest[6] * width // 256, digest[7] * height // 256
     draw.ellipse(
@@ -183,5 +185,5 @@ def _fonts() -> tuple[str, ...]:
 
 def _encoded(picture: Image, format_name: str) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, format_name)
+    picture.save(buffer, format_name, compress_level=1, method=0)  # PNG's and WebP's fastest
     return buffer.getvalue()
