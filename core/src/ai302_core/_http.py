@@ -175,8 +175,9 @@ class Transport:
         own = await self._on_loop()
         if own.fast is not None and call.purpose == "poll":
             return await own.fast.send(call, self._timeouts.connect, call.timeout or self._timeouts.poll)
-        lines, busy = own.lines, own.busy
-        index = busy.index(min(busy))
+        if not own.lines:  # none is sent so today; httpx's asynchronous half is not imported for it
+            return await asyncio.to_thread(self.send, call)
+        index = (busy := own.busy).index(min(own.busy))
         busy[index] += 1
         built = False
         try:
@@ -185,7 +186,7 @@ class Transport:
             request = self._built(call, exchange.listening)
             built = True
             async with asyncio.timeout(patience):
-                answer = await lines[index][1](request)
+                answer = await own.lines[index][1](request)
                 answer.request = request
                 try:
                     exchange.check_own(answer.extensions)
@@ -203,8 +204,8 @@ class Transport:
     def _prepare(self) -> None:
         """Read the certificate authorities, import what httpx and whoever sends the looks import when they are used."""
         with self._lock, suppress(*_MISCONFIGURED):  # the loop meets the same, and says so
-            asyncio.run(httpx.AsyncHTTPTransport(self._options()["verify"]).aclose())
-        carriers.ready()
+            verify = self._options()["verify"]
+            carriers.ready() or asyncio.run(httpx.AsyncHTTPTransport(verify).aclose())
 
     async def _on_loop(self) -> _OnLoop:
         self._ready()
@@ -214,12 +215,11 @@ class Transport:
             entry = self._loops.get(id(loop))
         if entry is None or entry.loop is not loop:
             self._loops = {key: entry for key, entry in self._loops.items() if not entry.loop.is_closed()}
-            # Eight pools of eight: one pool of 64 spends its time searching itself.
             try:
-                lines = [self._made_async() for _ in range(8)]
+                fast = carriers.fast(self._options()["verify"])
+                lines = [] if fast else [self._made_async() for _ in range(8)]  # one of 64 would search itself
             except _MISCONFIGURED as problem:
                 raise diagnosis.unusable(problem) from None
-            fast = carriers.fast(self._options()["verify"])
             keeper = carriers.closing([*(client.aclose for client, _ in lines), *([fast.close] if fast else [])])
             entry = self._loops[id(loop)] = _OnLoop(loop, lines, [0] * 8, fast, keeper)
             await anext(keeper)

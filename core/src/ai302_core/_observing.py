@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ._plugins.installed import canonical
 from .errors import ConfigError
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 GROUP = "ai302_core.observers"
 REMEMBERED = 1000
 """Settled jobs kept in mind where the ledger is off."""
+
+Known: TypeAlias = tuple[Status, int, tuple[object, ...]]
+"""What was told of a job: its status, how many warnings, what people see of it. No more: ten thousand may be open."""
 
 _LOG = logging.getLogger("ai302_core.observers")
 
@@ -91,7 +94,7 @@ class _Told:
     def __init__(self, ledger: Ledger, observers: Observers) -> None:
         self._ledger = ledger
         self._observers = observers
-        self._last: dict[str, Job] = {}
+        self._last: dict[str, Known] = {}  # of open jobs
         self._over: dict[str, Job] = {}  # settled ones, where the ledger itself forgets them
 
     def __getattr__(self, name: str) -> Any:
@@ -99,19 +102,25 @@ class _Told:
 
     def write(self, job: Job, reply: bytes = b"") -> Job:
         """Record a snapshot, then tell of it."""
-        before = self._last.get(job.id) or self._known(job.id)
+        before = self._before(job)
         return self._told(before, self._ledger.write(job, reply))
 
     def note(self, snapshots: Sequence[tuple[Job, bytes]]) -> list[Job]:
         """Note snapshots, then tell of each."""
-        known = [self._last.get(job.id) or self._known(job.id) for job, _ in snapshots]
+        known = [self._before(job) for job, _ in snapshots]
         return list(map(self._told, known, self._ledger.note(snapshots)))
 
-    def _told(self, before: Job | None, stands: Job) -> Job:
+    def _before(self, job: Job) -> Known | None:
+        known = self._last.get(job.id)
+        if known is None and (told := self._known(job.id)) is not None:
+            known = _of(told)
+        return known
+
+    def _told(self, before: Known | None, stands: Job) -> Job:
         for event in _events(before, stands):
             self._observers.tell(event)
         if not stands.status.settled:
-            self._last[stands.id] = stands
+            self._last[stands.id] = _of(stands)
             return stands
         self._last.pop(stands.id, None)
         if not self._ledger.durable:
@@ -137,18 +146,19 @@ def told(ledger: Ledger, names: Sequence[str], allowed: Sequence[str] | None) ->
     return cast("Ledger", _Told(ledger, loaded(names, allowed))) if names else ledger
 
 
-def _events(before: Job | None, job: Job) -> Iterator[Event]:
-    accepted = before is not None and before.status is Status.SUBMITTING and job.status is not Status.SUBMITTING
+def _events(before: Known | None, job: Job) -> Iterator[Event]:
+    status, told, shown = before or (None, 0, None)
+    accepted = status is Status.SUBMITTING and job.status is not Status.SUBMITTING
     if accepted and job.status is not Status.REFUSED and job.submitted_at:
         yield Submitted(job=job)
-    for notice in job.warnings[0 if before is None or accepted else len(before.warnings) :]:
+    for notice in job.warnings[0 if accepted else told :]:
         yield Warned(job=job, notice=notice)
     if job.status.settled:
-        if before is None or not before.status.settled:
+        if status is None or not status.settled:
             yield Settled(job=job)
-    elif not accepted and before is not None and _shown(before) != _shown(job):
+    elif not accepted and status is not None and shown != _of(job)[2]:
         yield Updated(job=job)
 
 
-def _shown(job: Job) -> tuple[object, ...]:
-    return job.status, job.progress, job.message, job.assets, job.actions
+def _of(job: Job) -> Known:
+    return job.status, len(job.warnings), (job.status, job.progress, job.message, job.assets, job.actions)

@@ -41,10 +41,12 @@ def of_looks() -> str:
     return "aiohttp" if find_spec("aiohttp") is not None and direct() else "httpx"
 
 
-def ready() -> None:
-    """Import what sends them: a quarter of a second."""
-    if of_looks() != "httpx":
-        import_module(f"{__package__}.fast")
+def ready() -> bool:
+    """Import what sends them where it is not httpx, a quarter of a second; whether that is so."""
+    if of_looks() == "httpx":
+        return False
+    import_module(f"{__package__}.fast")
+    return True
 
 
 def fast(context: ssl.SSLContext) -> FastClient | None:
