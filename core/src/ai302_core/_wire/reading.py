@@ -44,8 +44,7 @@ _BY_KIND: dict[str, type[ApiError]] = {
 _BY_STATUS = {401: "auth", 402: "balance", 403: "auth", 404: "missing", 405: "unsupported", 410: "missing", 429: "busy"}
 _STATUSES = {status.value: status for status in Status}
 _PERCENT = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(%?)")
-_CODE = 100  # characters a code or a status word may have; the rest of a longer one says nothing
-_MOMENT = 100  # characters of a moment; none has half as many
+_CODE = 100  # characters a code, a status word or a moment may have; the rest of a longer one says nothing
 _FILES = 1000  # files a job may have, and _REQUESTS requests it may have been billed under, of _ID characters each
 _REQUESTS, _ID = 100, 200
 _HINTS = {
@@ -304,22 +303,17 @@ def progress(document: Any, paths: Iterable[str]) -> float | None:
 def moment(document: Any, path: str) -> datetime | None:
     """A moment as aware UTC, from ISO text or a number; below 10**11 it counts seconds, else milliseconds."""
     text = _paths.first_scalar(document, (path,)) if path else None
-    if text is None or len(text) > _MOMENT:
-        return None
-    return _moment(text)
+    return None if text is None or len(text) > _CODE else _moment(text)
 
 
 @lru_cache(maxsize=512)  # every look at a job brings its first moments again
 def _moment(text: str) -> datetime | None:
     try:
-        number = float(text)
-    except ValueError:
         try:
+            number = float(text)
+        except ValueError:
             read = datetime.fromisoformat(text)
             return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
-        except (ValueError, OverflowError):
-            return None
-    try:
         return datetime.fromtimestamp(number if number < 1e11 else number / 1000, UTC) if number > 0 else None
     except (ValueError, OverflowError, OSError):
         return None
