@@ -16,7 +16,7 @@ from ai302_core import _sqlite
 from ai302_core._accounts import Account
 from ai302_core._files import keeping, media
 from ai302_core._steps import Alone, Call, Flow, Load, NewId, Now, Paid, Record, Reply, Save, Send, Sleep, Turn
-from ai302_core.errors import TransportError
+from ai302_core.errors import LedgerError, TransportError
 from ai302_core.family import (
     REFUSED_302AI,
     Action,
@@ -90,10 +90,13 @@ class Hand:
                 receipt = step.receipt(answer, self.now)
                 if receipt.job is not None:
                     job = keeping.kept(self.ledger.results, receipt.job, receipt.files)
-                    self.ledger.write(job, receipt.reply)
-                    for other in receipt.others:
-                        self.ledger.write(other, receipt.reply)
                     receipt = replace(receipt, job=job)
+                    try:
+                        self.ledger.write(job, receipt.reply)
+                        for other in receipt.others:
+                            self.ledger.write(other, receipt.reply)
+                    except LedgerError as trouble:
+                        return replace(receipt, trouble=trouble)
                 return receipt
             case Sleep():
                 if step.seconds:

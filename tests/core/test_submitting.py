@@ -17,6 +17,7 @@ from ai302_core.errors import (
     JobRejected,
     JobUnconfirmed,
     KeyConflict,
+    LedgerError,
     NotFoundError,
     ParameterError,
     RateLimitError,
@@ -241,6 +242,29 @@ def test_a_receipt_the_ledger_could_not_take_is_written_by_the_wait(account: Any
     assert fed.ledger.job(job.id).status is Status.SUBMITTING
     done = fed.run(settling.settle(account, job, timeout=None, on_update=None))
     assert (done.status, fed.ledger.job(job.id).remote_id) == (Status.SUCCEEDED, "42")
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_a_job_just_bought_is_read_again_only_where_its_receipt_was_not_written(
+    account: Any, hand: Any, reply: Any, written: bool
+) -> None:
+    fed = hand(reply(ACCEPTED), reply({"data": {"id": 42, "status": "done", "url": "https://f.example/1.png"}}))
+    real, read = fed.ledger.write, fed.ledger.job
+    reads: list[str] = []
+
+    def full(job: Any, body: bytes = b"") -> Any:
+        raise LedgerError("The disk is full.")
+
+    def noted(job_id: str) -> Any:
+        reads.append(job_id)
+        return read(job_id)
+
+    fed.ledger.write = real if written else full
+    job = fed.run(submitting.submit(account, CAT, Order()))
+    fed.ledger.write, fed.ledger.job = real, noted
+    done = fed.run(settling.settle(account, job, timeout=None, on_update=None, bought=True))
+    assert (done.status, read(job.id).remote_id, read(job.id).status) == (Status.SUCCEEDED, "42", Status.SUCCEEDED)
+    assert reads == ([] if written else [job.id])
 
 
 def test_two_reconciles_cannot_both_resubmit(account: Any, hand: Any, reply: Any, ledger: Any) -> None:

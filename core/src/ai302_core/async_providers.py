@@ -63,10 +63,15 @@ class AsyncProvider:
 
     async def wait(self, job: Job, *, timeout: float | None = None, on_update: OnUpdate | None = None) -> Result:
         """See `Provider.wait`."""
+        return await self._settled(job, timeout, on_update)
+
+    async def _settled(
+        self, job: Job, timeout: float | None, on_update: OnUpdate | None, *, bought: bool = False
+    ) -> Result:
         account = await to_thread(self._connection.owning, job)
         driver = self._connection.async_driver(account)
         while True:
-            job = await driver.run(settling.settle(account, job, timeout=timeout, on_update=on_update))
+            job = await driver.run(settling.settle(account, job, timeout=timeout, on_update=on_update, bought=bought))
             if job.status is not Status.INPUT_REQUIRED or not acting.foreseen(job):
                 return outcomes.result(account, job)
             job = await driver.pay(partial(acting.answer, account, job))
@@ -87,7 +92,7 @@ class AsyncProvider:
         job = await self.submit(request, key=key, again=again, lenient=lenient, save_to=save_to, webhook=webhook)
         if on_update is not None:
             on_update(job)
-        result = await self.wait(job, timeout=timeout, on_update=on_update)
+        result = await self._settled(job, timeout, on_update, bought=True)
         if save_to is None:
             return result
         driver = self._connection.async_driver(self._connection.owning(job))

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ._accounts import Account
 from ._connection import Connection
 from ._flows import acting, asking, costs, outcomes, reconciling, routing, settling, several
 from ._flows.submitting import Order
@@ -90,15 +89,15 @@ class Provider:
 
         Raises JobError; JobTimeout leaves the job alive. At once for INPUT_REQUIRED and UNCONFIRMED.
         """
-        account = self._connection.owning(job)
-        return outcomes.result(account, self._settled(account, job, timeout, on_update))
+        return self._settled(job, timeout, on_update)
 
-    def _settled(self, account: Account, job: Job, timeout: float | None, on_update: OnUpdate | None) -> Job:
+    def _settled(self, job: Job, timeout: float | None, on_update: OnUpdate | None, *, bought: bool = False) -> Result:
+        account = self._connection.owning(job)
         driver = self._connection.driver(account)
         while True:
-            job = driver.run(settling.settle(account, job, timeout=timeout, on_update=on_update))
+            job = driver.run(settling.settle(account, job, timeout=timeout, on_update=on_update, bought=bought))
             if job.status is not Status.INPUT_REQUIRED or not acting.foreseen(job):
-                return job
+                return outcomes.result(account, job)
             job = driver.pay(acting.answer(account, job))
 
     def run(
@@ -117,7 +116,7 @@ class Provider:
         job = self.submit(request, key=key, again=again, lenient=lenient, save_to=save_to, webhook=webhook)
         if on_update is not None:
             on_update(job)
-        result = self.wait(job, timeout=timeout, on_update=on_update)
+        result = self._settled(job, timeout, on_update, bought=True)
         return result if save_to is None else self._with_files(result, save_to)
 
     def _with_files(self, result: Result, to: Target | None) -> Result:

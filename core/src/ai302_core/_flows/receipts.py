@@ -189,6 +189,11 @@ def unwritten(job: Job, trouble: Ai302Error) -> Job:
     return changed(job, warnings=(*job.warnings, Notice(code="ledger", message=text)))
 
 
+def written(job: Job) -> bool:
+    """Whether the ledger took the receipt of a job as a submit returned it."""
+    return not any(notice.code == "ledger" for notice in job.warnings)
+
+
 def _busy(account: Account, answer: Reply, now: datetime) -> RateLimitError:
     return RateLimitError(
         f"{account.name} is busy (HTTP 429). Nothing was created.",

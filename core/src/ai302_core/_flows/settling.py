@@ -17,7 +17,7 @@ from ai302_core.family import Operation
 from ai302_core.jobs import Job, Notice, Status
 from ai302_core.ledger import Ledger
 
-from . import looking, outcomes, planning, waiting
+from . import looking, outcomes, planning, receipts, waiting
 from .waiting import OnUpdate
 
 _LEASE = 3600.0  # seconds: longer than jobs take; the dead hold nothing, whatever they leased
@@ -29,9 +29,16 @@ _CANCEL_PATIENCE = 30.0
 """Seconds in which a service in trouble is asked again to stop."""
 
 
-def settle(account: Account, job: Job, *, timeout: float | None, on_update: OnUpdate | None) -> Flow[Job]:
-    """Follow a job until nothing more happens to it without its caller. A free flow."""
-    job = yield from ready(account, job, timeout)
+def settle(
+    account: Account, job: Job, *, timeout: float | None, on_update: OnUpdate | None, bought: bool = False
+) -> Flow[Job]:
+    """Follow a job until nothing more happens to it without its caller. A free flow.
+
+    bought  the job comes from a submit a moment ago: where its receipt was written it is not read again, and what
+            another process did since the next look tells
+    """
+    if not (bought and job.status.followed and receipts.written(job)):
+        job = yield from ready(account, job, timeout)
     return (yield from waiting.follow(account, job, timeout=timeout, on_update=on_update))
 
 
