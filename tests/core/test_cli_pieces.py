@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import io
+import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -18,7 +21,7 @@ from ai302_core import errors
 from ai302_core._files.naming import plan
 from ai302_core._version import VERSION
 from ai302_core.assets import Asset, Media
-from ai302_core.cli import EXITS, _thumbnail
+from ai302_core.cli import EXITS, VERBS, _thumbnail
 from ai302_core.cli._options import absolute
 from ai302_core.cli._phrases import duration, phrase
 from ai302_core.cli._requests import typed
@@ -177,6 +180,12 @@ class Screen(io.StringIO):
         return True
 
 
+class Poor(Screen):
+    """One that cannot show the blocks a picture is made of."""
+
+    encoding = "ascii"
+
+
 @pytest.mark.filterwarnings("ignore:Image.Image.getdata:DeprecationWarning")  # within the library
 @pytest.mark.parametrize(
     ("pipe", "environment", "drawn"),
@@ -187,6 +196,7 @@ class Screen(io.StringIO):
         ("stdin", {}, False),
         ("", {"NO_COLOR": "1"}, False),
         ("", {"TERM": "dumb"}, False),
+        ("ascii", {}, False),
     ],
 )
 def test_a_small_picture_is_drawn_on_a_terminal_and_nowhere_else(
@@ -200,6 +210,8 @@ def test_a_small_picture_is_drawn_on_a_terminal_and_nowhere_else(
     Image.new("RGB", (96, 64), "orange").save(tmp_path / "good.png")
     (tmp_path / "broken.png").write_bytes(b"no picture")
     streams = {name: io.StringIO() if name == pipe else Screen() for name in ("stdin", "stdout", "stderr")}
+    if pipe == "ascii":
+        streams["stderr"] = Poor()
     for name, stream in streams.items():
         monkeypatch.setattr(sys, name, stream)
     _thumbnail.show([tmp_path / "broken.png"])
@@ -208,3 +220,42 @@ def test_a_small_picture_is_drawn_on_a_terminal_and_nowhere_else(
     _thumbnail.show([tmp_path / "sidecar.json", tmp_path / "good.png"])
     assert len(streams["stderr"].getvalue().splitlines()) == (_thumbnail.LINES if drawn else 0)
     assert streams["stdout"].getvalue() == ""
+
+
+def test_a_narrow_terminal_keeps_the_rows_of_a_batch_below_its_bar() -> None:
+    pytest.importorskip("rich")
+    from rich.console import Console
+
+    from ai302_core.cli._livetable import LiveTable
+    from ai302_core.cli._tally import Tally
+
+    table = LiveTable(Tally("skus", 60), lambda job: [])
+    table.update(JOB)
+    screen = io.StringIO()
+    Console(file=screen, width=60).print(table._rendered())
+    headline, bar, row = screen.getvalue().splitlines()
+    assert (headline, bar.strip("\u2501 "), row.startswith(JOB.id)) == ("skus: 0 of 60 rows, 1 under way", "", True)
+
+
+def hints() -> list[str]:
+    """Every hint of the source that begins with a command, with X for what is filled in."""
+    found = []
+    for path in sorted(Path(ai302_core.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            value = node.value if isinstance(node, ast.keyword) and node.arg == "hint" else None
+            parts = value.values if isinstance(value, ast.JoinedStr) else [value]
+            text = "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in parts)
+            found += [text] if text.startswith("gen302") else []
+    return found
+
+
+def test_a_hint_that_begins_with_a_command_can_be_typed_as_it_stands() -> None:
+    found = hints()
+    assert len(found) > 25
+    for hint in found:
+        command, _, why = hint.partition("  # ")
+        words = shlex.split(command, comments=True)
+        assert not re.search(r"[|;,(`]| or | and ", command.replace("X", "")), hint
+        assert not why.endswith("."), hint
+        verb = "run" if len(words) == 1 else words[1]
+        assert verb in ("X", "--help") or verb in {entry[0] for entry in VERBS}, hint

@@ -63,6 +63,8 @@ def test_what_is_generated_keeps_the_contract(place: Path, gen302: Callable[...,
     assert told["tests"] > 30
     listed = [json.loads(line) for line in gen302("plugins", "--json", expect=0).stdout.splitlines()]
     assert {"sea_boat", "midjourney"} <= {entry["name"] for entry in listed}
+    assert "is installed already" in gen302("plugins", "new", "sea-boat", "--dir", "other", expect=2).stderr
+    assert not (place / "other").exists()
     shown = (place / "ai302-sea-boat/README.md").read_text("utf-8").splitlines()
     (buying,) = (shlex.split(line) for line in shown if line.startswith("    gen302 sandbox"))
     assert buying[:4] == ["gen302", "sandbox", "--", "gen302"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -247,3 +248,23 @@ def test_ctrl_c_leaves_nothing_unconfirmed(sandbox: RunningSandbox, until: Any) 
     jobs = stored().jobs()
     assert Counter(job.status for job in jobs)[Status.UNCONFIRMED] == 0
     assert len([job for job in jobs if job.remote_id]) == sandbox.paid < 200
+
+
+def test_what_is_told_before_and_after_can_be_acted_on(sandbox: RunningSandbox, gen302: Any) -> None:
+    """A place nobody can write to costs nothing; notes name the lines; the last line goes on, whatever the names."""
+    Path("my shop").mkdir()
+    file = Path("my shop") / "skus.csv"
+    write(str(file), "sku,name", "A-1,mug", "A-1,jug", "A-3,")
+    typed = ("batch", file, "--prompt", "photo of {name}", "--name", "for november")
+    Path("taken").write_text("a file")
+    refused = gen302(*typed, "-o", "taken/{sku}-{n}", expect=2).stderr
+    assert ("'taken' is a file" in refused.replace(f"{Path.cwd()}{os.sep}", ""), sandbox.paid) == (True, 0)
+    assert "did you mean {name}?" in gen302("batch", file, "--prompt", "photo of {nmae}", expect=2).stderr
+    dead = sandbox.fault("download", "expired", times=None)
+    told = gen302(*typed, "-o", "shots/{sku}-{n}", expect=9).stderr
+    assert "note: the prompt names an empty cell: {name} in line 4." in told
+    assert "note: line 2, line 3 save to the same names" in told
+    (again,) = (line.removeprefix("Goes on: ") for line in told.splitlines() if line.startswith("Goes on: "))
+    dead.times = dead.hits
+    gen302(*shlex.split(again)[1:])
+    assert (sandbox.paid, len(list(Path("shots").glob("*.png")))) == (3, 12)

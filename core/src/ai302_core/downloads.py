@@ -157,9 +157,13 @@ def _wanted(job: Job, assets: Sequence[Asset], roles: Sequence[str] | None) -> t
     else:
         wanted = tuple(asset for asset in assets if asset.role in roles)
     if not wanted:
-        there = ", ".join(sorted({asset.role for asset in assets})) or "none"
+        roles_there = sorted({asset.role for asset in assets})
         asked = f"no file of the role {' or '.join(map(repr, roles))}" if roles is not None else "nothing to save"
-        raise DownloadError(f"The job {job.id} has {asked}; roles that are there: {there}.", retryable=False)
+        raise DownloadError(
+            f"The job {job.id} has {asked}; roles that are there: {', '.join(roles_there) or 'none'}.",
+            retryable=False,
+            hint=f"gen302 save {job.id} --only {roles_there[0]}" if roles_there else "",
+        )
     return wanted
 
 

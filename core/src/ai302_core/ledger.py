@@ -213,15 +213,15 @@ def named(ledger: Ledger, ref: str) -> Job:
 
 
 def _unknown(ledger: Ledger, ref: str) -> ParameterError:
-    adopt = "" if ref == "last" else f" A task that another tool started: gen302 jobs adopt {shlex.quote(ref)}"
+    adopt = "" if ref == "last" else f"gen302 jobs adopt {shlex.quote(ref)} takes in a task that another tool started"
     if ledger.url == "off":
         return ParameterError(
             f'There is no job {ref!r} in this process, and with ledger = "off" nothing else is remembered.',
-            hint=f"Leave `ledger` at its default, and jobs are found later.{adopt}",
+            hint=f"Leave `ledger` at its default, and jobs are found later.{adopt and f' {adopt}.'}",
         )
     if not ledger.jobs(limit=1):
         return ParameterError(
             f"There is no job {ref!r}: nothing was bought yet, the ledger {ledger.url} is empty.",
-            hint=f"`gen302` without a verb says how to begin.{adopt}",
+            hint=f"gen302  # how to begin{adopt and f'; {adopt}'}",
         )
-    return ParameterError(f"The ledger has no job {ref!r}.", hint=f"gen302 jobs list shows them all.{adopt}")
+    return ParameterError(f"The ledger has no job {ref!r}.", hint=f"gen302 jobs list{adopt and f'  # {adopt}'}")

@@ -19,7 +19,7 @@ def bar() -> Callable[[Job], None]:
     except ImportError:
         raise ConfigError(
             "A notebook's bar needs IPython, which is not installed here. Nothing was sent.",
-            hint="Outside of notebooks leave on_update away; the command gen302 shows progress by itself.",
+            hint="Outside of notebooks leave on_update out; the command gen302 shows progress by itself.",
         ) from None
     shown: dict[str, Any] = {}
 

@@ -140,7 +140,7 @@ def advance(
             raise ParameterError(
                 f"With these options {len(alive)} row{'s' if len(alive) > 1 else ''} of the batch {kept.name!r} "
                 f"would be bought again: {_difference(kept.recipe, wanted.recipe)}. Nothing was sent.",
-                hint="Leave the options away, they are remembered; or --name for another batch; or --again all",
+                hint="Leave the options out, they are remembered; or --name for another batch; or --again all",
             )
         # A column that once told rows apart goes on doing so while the file has it.
         identity = (*wanted.identity, *sorted({*kept.identity} & {*columns} - {*wanted.identity}))

@@ -111,7 +111,7 @@ def sandbox_address(url: str) -> str:
     if not _is_loopback(urlsplit(address).hostname or ""):
         raise ConfigError(
             "GEN302_SANDBOX names another machine; the sandbox is on this one. Nothing was sent.",
-            hint="gen302 sandbox -- COMMAND sets it; or unset GEN302_SANDBOX to use the real service.",
+            hint="gen302 sandbox -- COMMAND  # sets it; without GEN302_SANDBOX the real service is used",
         )
     return address
 

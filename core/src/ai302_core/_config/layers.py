@@ -96,7 +96,7 @@ def layers(
             origin = "" if config is not None else " named by GEN302_CONFIG"
             raise ConfigError(
                 f"The configuration file {paths[0]}{origin} does not exist. Nothing was sent.",
-                hint="gen302 config path shows where files are looked for.",
+                hint="gen302 config path  # where files are looked for",
             )
         return [*found, _file(paths[0])]
     project = next((path for path in paths[:-1] if path.is_file()), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from ai302_core.errors import (
 )
 from ai302_core.jobs import Job, Notice, Result, Status
 from ai302_core.ledger import FileRecord
+from ai302_core.requests import ActionRequest
 
 
 def result(account: Account, job: Job, files: Sequence[Path] = ()) -> Result:
@@ -58,8 +60,19 @@ def problem(account: Account, job: Job) -> JobError:
     kind = JobRejected if rejected else JobFailed
     text = f"{job.id} was {'refused' if job.status is Status.REFUSED else 'accepted and failed'}: {reason}"
     billed = "no" if job.status is Status.REFUSED else "unknown"
-    hint = "Change the prompt or the pictures." if rejected else "The same request again: --again with its key."
+    hint = "Change the prompt or the pictures." if rejected else _once_more(job)
     return kind(text, job=job, code=job.code, billed=billed, hint=hint)
+
+
+def _once_more(job: Job) -> str:
+    """The command that buys the same again."""
+    if job.request is None:  # adopted: what it was asked is not known
+        return ""
+    if isinstance(job.request, ActionRequest):
+        # A press is known by its parent, and a dead one is followed by another; a key of the caller's own is used up.
+        return f"gen302 act {job.parent} {shlex.quote(job.request.action)}" if job.parent else ""
+    key = f" --key {shlex.quote(job.key)} --again" if job.key is not None else ""
+    return f"gen302 run --from {job.id}{key}  # buys it once more"
 
 
 def overdue(account: Account, job: Job, limit: float) -> JobTimeout:
@@ -70,7 +83,7 @@ def overdue(account: Account, job: Job, limit: float) -> JobTimeout:
             f"{account.name} says that {job.id} is done, but gave no file within {limit:g} s ({said}). "
             "It is paid, and stays open: a file may come late.",
             job=job,
-            hint=f"gen302 wait {job.id} looks again, for free; gen302 jobs reconcile {job.id} --abandon gives it up.",
+            hint=f"gen302 wait {job.id}  # looks again, for free; gen302 jobs reconcile {job.id} --abandon gives it up",
         )
     return JobTimeout(
         f"{job.id} is still {job.status} after {limit:g} s. It lives on{' and is paid' if job.remote_id else ''}.",

@@ -176,7 +176,7 @@ def unclear(job: Job, why: str, now: datetime, answer: Reply | None = None) -> R
         submitted_at=job.submitted_at or now,
         request_id=reading.request_id(answer) if answer else None,
     )
-    error = JobUnconfirmed(text, job=lost, hint=f"gen302 jobs reconcile {job.id} (it is never sent again by itself)")
+    error = JobUnconfirmed(text, job=lost, hint=f"gen302 jobs reconcile {job.id}  # it is never sent again by itself")
     return Receipt(job=lost, reply=answer.body if answer else b"", error=error)
 
 

@@ -67,7 +67,7 @@ def reconcile(
             raise JobUnconfirmed(
                 f"{job.id} stays unconfirmed: {why} It may have been accepted and billed.",
                 job=job,
-                hint=f"gen302 jobs reconcile {job.id} --found TASK-ID, --resubmit or --abandon",
+                hint=f"gen302 jobs reconcile {job.id} --found TASK-ID  # or --resubmit, which buys again, or --abandon",
             )
     if resubmit and (job.request is None or acting.action_request(job.request) is not None):
         raise ParameterError(
@@ -130,7 +130,7 @@ def _became(account: Account, job: Job, remote_id: str, *notices: Notice) -> Flo
     if looking.operation_of(account, job).poll is None:
         raise ParameterError(
             f"{job.operation} of {account.family.name} answers at once and makes no task that could be found.",
-            hint=f"gen302 jobs reconcile {job.id} --resubmit or --abandon",
+            hint=f"gen302 jobs reconcile {job.id} --abandon  # gives it up; --resubmit in its place buys it again",
         )
     warnings = (*job.warnings, *notices)
     found = replace(job, remote_id=remote_id, status=Status.QUEUED, message="", billed="yes", warnings=warnings)

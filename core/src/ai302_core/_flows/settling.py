@@ -133,7 +133,7 @@ def _asked_to_stop(account: Account, job: Job, call: Call) -> Flow[None]:
         wait = _policies.backoff(attempt, after)
         if (now - start).total_seconds() + wait > _CANCEL_PATIENCE:
             error.billed = job.billed
-            error.hint = f"gen302 cancel {job.id} asks again; until then it goes on and may be billed."
+            error.hint = f"gen302 cancel {job.id}  # asks again; until then it goes on and may be billed"
             raise error
         yield from Sleep(wait, _policies.SPREAD)
 

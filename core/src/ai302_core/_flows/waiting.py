@@ -109,9 +109,9 @@ class Watch:
         gone = self.missing_since is not None and (now - self.missing_since).total_seconds() >= GRACE
         if gone:
             trouble.error.hint = (
-                f"Look at the service's own history: gen302 wait {seen.job.id} looks again, "
-                f"gen302 jobs reconcile {seen.job.id} --abandon gives it up."
+                f"gen302 wait {seen.job.id}  # looks again; if the service's own history does not have it either, "
+                f"gen302 jobs reconcile {seen.job.id} --abandon gives it up"
             )
         if trouble.fatal or gone:
-            trouble.error.hint = trouble.error.hint or f"gen302 wait {seen.job.id} looks again; the job stays open."
+            trouble.error.hint = trouble.error.hint or f"gen302 wait {seen.job.id}  # looks again; the job stays open"
             raise trouble.error

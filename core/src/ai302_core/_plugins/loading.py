@@ -89,7 +89,7 @@ def _imported(entry: Installed) -> ModuleType:
     except BaseException as problem:
         raise _broken(
             entry,
-            f"importing it fails: {_describe(problem)}",
+            f"importing it fails: {_describe(problem)}{_where(problem, entry.module)}",
             f"Upgrade or uninstall {entry.distribution}, or report it to its author.",
         ) from problem
 
@@ -179,6 +179,17 @@ def _broken(entry: Installed, reason: str, remedy: str) -> PluginError:
 def _describe(problem: BaseException) -> str:
     text = _one_line(problem)
     return f"{type(problem).__name__}: {text}" if text else type(problem).__name__
+
+
+def _where(problem: BaseException, module: str) -> str:
+    """The line of the plugin that raised, for its author; a SyntaxError says its own."""
+    place, trace = "", problem.__traceback__
+    while trace is not None:
+        name = str(trace.tb_frame.f_globals.get("__name__", ""))
+        if name.partition(".")[0] == module.partition(".")[0]:
+            place = f" ({name}, line {trace.tb_lineno})"
+        trace = trace.tb_next
+    return place
 
 
 def _one_line(problem: BaseException) -> str:

@@ -71,7 +71,7 @@ def held(db: sqlite3.Connection, owners: Owners, key: str, digest: str) -> Claim
         raise KeyConflict(
             f"The key {key!r} already names another request (job {job_id}). Nothing was sent.",
             job_id=job_id,
-            hint=f"gen302 jobs show {job_id} tells what it was; use another key for another request.",
+            hint=f"gen302 jobs show {job_id}  # what it was; another request takes another key",
         )
     return _as_it_reads(db, owners, job_id, status, owner, document)
 
@@ -120,9 +120,9 @@ def _check_over(job: Job) -> None:
             f"Attempt {job.attempt} under the key {job.key!r} is {job.status.value} (job {job.id}), so no other was "
             "started. Nothing was sent.",
             job_id=job.id,
-            hint=f"gen302 jobs reconcile {job.id} settles it."
+            hint=f"gen302 jobs reconcile {job.id}  # settles it"
             if job.status is Status.UNCONFIRMED
-            else f"gen302 wait {job.id} follows it.",
+            else f"gen302 wait {job.id}  # follows it",
         )
 
 

@@ -48,7 +48,7 @@ _CODE = 100  # characters a code, a status word or a moment may have; the rest o
 _FILES = 1000  # files a job may have, and _REQUESTS requests it may have been billed under, of _ID characters each
 _REQUESTS, _ID = 100, 200
 _HINTS = {
-    "auth": "Check the key and what it may do; `gen302 doctor` looks without paying.",
+    "auth": "gen302 doctor  # free: is the key the right one, and may it do this?",
     "balance": "Top up the account or raise the key's quota, then run the same command again.",
     "busy": "Type the same again in a while.",
     "content": "Change the prompt or the pictures.",

@@ -121,5 +121,5 @@ def _unknown(word: str, *, as_json: bool) -> int:
     else:
         near = get_close_matches(word, verbs, 1)
         said = f"There is no verb {word!r}{f'; did you mean {near[0]!r}?' if near else '.'}"
-        then = f"gen302 {near[0]} --help" if near else "gen302 --help lists them."
+        then = f"gen302 {near[0]} --help" if near else "gen302 --help"
     return Session(word, Output(as_json=as_json)).tell(None, error=ParameterError(said, hint=then))

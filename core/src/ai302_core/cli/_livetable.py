@@ -74,7 +74,8 @@ class LiveTable:
     def _rendered(self) -> Group:
         tally, jobs = self._tally, list(self._jobs.values())
         left = self._pace.left(tally.done, tally.rows)
-        bar = ProgressBar(total=max(1, tally.rows), completed=tally.done, width=40)
+        bar = Table.grid()  # a bar by itself ends no line
+        bar.add_row(ProgressBar(total=max(1, tally.rows), completed=tally.done, width=40))
         lines = Table.grid(padding=(0, 2))
         for job in jobs[:ROWS]:
             seconds = age(job)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
@@ -38,7 +38,9 @@ class Parser(argparse.ArgumentParser):
         options, rest = self.parse_known_intermixed_args(list(arguments))
         if rest:
             known = [name for action in self._actions for name in action.option_strings]
-            near = get_close_matches(rest[0].partition("=")[0], known, 1)
+            near = get_close_matches(rest[0].partition("=")[0], known, 1, cutoff=0.7)
+            if rest[0].partition("=")[0] == "--prompt":
+                self.error('the prompt stands by itself, without an option: "a paper lantern"')
             if near:
                 self.error(f"there is no option {rest[0]!r}; did you mean {near[0]!r}?")
             if rest[0].startswith("-") and hasattr(options, "prompt"):
@@ -72,6 +74,13 @@ def number(value: str) -> int:
     if not value.isascii() or not value.isdigit() or not int(value):
         raise argparse.ArgumentTypeError(f"{value} is no whole number from 1")
     return int(value)
+
+
+def unknown(verb: str, word: str, known: Iterable[str]) -> ParameterError:
+    """What is told of a word that `verb` does not have."""
+    near = get_close_matches(word, known := list(known), 1)
+    said = f"; did you mean {near[0]!r}?" if near else f". It has: {', '.join(known)}."
+    return ParameterError(f"There is no `{verb} {word}`{said}", hint=f"gen302 {verb} {(near or known)[0]}")
 
 
 def common(parser: argparse.ArgumentParser) -> None:
@@ -143,6 +152,26 @@ def saving(parser: argparse.ArgumentParser) -> None:
 def destination(options: argparse.Namespace) -> str | None:
     """Where -o points, from any folder a later wait or resume is called in."""
     return None if options.out is None else absolute(options.out)
+
+
+def open_to(target: str) -> str:
+    """A target, if files can go there as things stand: said before money moves. Raises ParameterError."""
+    from ai302_core._files.sniffing import SUFFIXES
+
+    # "{{" is a brace of the name, and what follows the first field is known later.
+    known, field, _ = target.replace("{{", "\0").partition("{")
+    known = known.replace("\0", "{").replace("}}", "}") if field or "\0" in known else target
+    folder = os.path.dirname(known) if field or os.path.splitext(known)[1].lower() in SUFFIXES else known  # noqa: PTH120, PTH122
+    while folder and not os.path.lexists(folder):
+        folder = os.path.dirname(folder)  # noqa: PTH120
+    wrong = "is a file, not a folder" if not os.path.isdir(folder) else "takes no files: it is read-only for you"  # noqa: PTH112
+    if os.path.isdir(folder) and os.access(folder, os.W_OK):  # noqa: PTH112
+        return target
+    raise ParameterError(
+        f"Nothing can be saved to {target!r}: {folder!r} {wrong}. Nothing was sent.",
+        field="to",
+        hint="-o ANOTHER-FOLDER",
+    )
 
 
 def absolute(target: str) -> str:

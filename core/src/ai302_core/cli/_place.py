@@ -18,6 +18,13 @@ def ourselves() -> str:
     return "gen302" if found and os.path.samefile(found, shutil.which(called) or found) else _short(called)  # noqa: PTH121
 
 
+def quoted(text: str) -> str:
+    """A word of the command line, so that the shell of this system takes it whole."""
+    if os.name != "nt":
+        return shlex.quote(text)
+    return f'"{text}"' if set(text) & set(" &()^;,=") else text
+
+
 def _short(path: str) -> str:
     near = os.path.relpath(path) if os.path.isabs(path) and path.startswith(os.getcwd() + os.sep) else path  # noqa: PTH109, PTH117
-    return shlex.quote(near)
+    return quoted(near)

@@ -51,7 +51,9 @@ def request_of(options: Namespace, connection: Connection) -> Request:
         values[_field(cls, ("prompt",), "a prompt")] = said
     elif "prompt" in names_of(cls) and cls.__dataclass_fields__["prompt"].default is MISSING:
         raise ParameterError(
-            "There is no prompt. Nothing was sent.", field="prompt", hint='gen302 run "a paper lantern", or - for stdin'
+            "There is no prompt. Nothing was sent.",
+            field="prompt",
+            hint='gen302 run "a paper lantern"  # or - for stdin',
         )
     values |= given(cls, options)
     if options.op is not None:

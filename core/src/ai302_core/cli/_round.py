@@ -21,6 +21,7 @@ from ai302_core.errors import Ai302Error, ParameterError
 from ai302_core.jobs import Job, Outcome, Status
 
 from . import _crowd, _rows, _verdict
+from ._place import quoted
 from ._rows import Reading
 from ._session import Session
 from ._tally import Tally
@@ -60,6 +61,9 @@ class Round:
                 problems.append((row, problem))
         if problems:
             raise _rows.refused(problems, len(self.rows))
+        fresh = [row for key, row in self.rows.items() if key not in self.jobs]
+        for note in (*_rows.blanks(self.how, fresh), *_rows.shared(self.how, fresh)):
+            self.session.output.say(f"note: {note}")
 
     def preview(self) -> int:
         """What would be sent, the first row in full."""
@@ -82,7 +86,7 @@ class Round:
     def run(self) -> int:
         """Buy, follow, save, tell."""
         session = self.session
-        session.goes_on = f"gen302 batch {self.batch.file}"
+        session.goes_on = self._again()
         tally = Tally(self.batch.name, len(self.rows))
         roles, sidecar = self.batch.options.get("only"), not self.batch.options.get("no_sidecar")
         with _crowd.watching(session, tally) as watch:
@@ -149,6 +153,11 @@ class Round:
             for path in outcome.files:
                 output.data(str(path))
 
+    def _again(self) -> str:
+        """The command that goes on with this batch, from any folder."""
+        name = "" if Path(self.batch.file).stem == self.batch.name else f" --name {quoted(self.batch.name)}"
+        return f"gen302 batch {quoted(self.batch.file)}{name}"
+
     def _summed_up(self, tally: Tally) -> int:
         session = self.session
         code = tally.code(self.skipped)
@@ -158,7 +167,7 @@ class Round:
         if session.output.as_json:
             session.output.record({"v": 1, "batch": self.batch.name, "round": self.batch.round,
                                    **tally.counts(self.skipped), "exit": code})  # fmt: skip
-        for text in tally.told(self.skipped, self.halt.reason, self.left < 1, self.batch.file):
+        for text in tally.told(self.skipped, self.halt.reason, self.left < 1, self._again()):
             session.output.say(text)
         return code
 

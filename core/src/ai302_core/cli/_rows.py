@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -55,6 +55,8 @@ def reading(
     template = options.prompt
     words, placed = batches.names_in(template), batches.names_in(out)
     columns = tuple(name for name in table.columns if name not in options.ignore)
+    batches.fill(template or "", {}, columns)
+    naming.fill(out, dict.fromkeys(columns, ""))
     free = [name for name in columns if name not in words]
     names = [field for name in free if (field := _requests.field_for(name, _every(options, connection, free)))]
     cls = _requests.class_of(options, connection, [*_requests.set_by(options), *names])
@@ -76,8 +78,6 @@ def reading(
             "The prompt is given twice: by the column prompt and by --prompt. Nothing was sent.",
             hint='Use the column in the template, --prompt "... {prompt}", or --ignore prompt',
         )
-    batches.fill(template or "", {}, columns)
-    naming.fill(out, dict.fromkeys(columns, ""))
     used = tuple(name for name in columns if name in fields or name in words or name in placed)
     return Reading(cls, columns, fields, used, template, out, _requests.given(cls, options), folder)
 
@@ -154,6 +154,33 @@ def headed(request: Request, heads: dict[str, bytes]) -> Request:
 def destination(how: Reading, row: Row) -> str:
     """Where the files of a row go. Raises ParameterError."""
     return naming.fill(how.out, {name: row.cells.get(name, "") for name in how.columns})
+
+
+def blanks(how: Reading, rows: Sequence[Row]) -> Iterator[str]:
+    """A sentence where the prompt's template meets empty cells: allowed, and worth a look before it is paid."""
+    words = [name for name in batches.names_in(how.template) if name in how.columns]
+    found = [(row, name) for row in rows for name in words if not str(row.cells.get(name, "")).strip()]
+    if found:
+        yield f"the prompt names an empty cell: {_listed([f'{{{name}}} in line {row.line}' for row, name in found])}."
+
+
+def shared(how: Reading, rows: Sequence[Row]) -> Iterator[str]:
+    """A sentence where a template of columns names one place for several rows."""
+    if not set(batches.names_in(how.out)) & set(how.columns):
+        return
+    places: dict[str, list[Row]] = {}
+    for row in rows:
+        places.setdefault(destination(how, row), []).append(row)
+    found = [(to, same) for to, same in places.items() if len(same) > 1 and not {"id", "key"} & {*batches.names_in(to)}]
+    if found:
+        to, same = found[0]
+        more = f", and so do {len(found) - 1} more groups of rows" if len(found) > 1 else ""
+        lines = _listed([f"line {row.line}" for row in same])
+        yield f"{lines} save to the same names, {to}{more}; a number keeps their files apart."
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(words[:SHOWN]) + (f" and {len(words) - SHOWN} more" if len(words) > SHOWN else "")
 
 
 def refused(problems: Sequence[tuple[Row, Ai302Error]], rows: int) -> ParameterError:

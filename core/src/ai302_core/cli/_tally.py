@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ai302_core._batch import batches
 
 from . import _verdict
+from ._place import quoted
 
 if TYPE_CHECKING:
     from ai302_core.errors import Ai302Error
@@ -81,8 +82,8 @@ class Tally:
         ended = {word.replace(" ", "_"): self.codes[code] for word, code in WORDS if self.codes[code] or code == 0}
         return {"rows": self.rows, **ended, "not_begun": skipped, "files": self.files}
 
-    def told(self, skipped: int, reason: Ai302Error | None, full: bool, file: str) -> Sequence[str]:
-        """The summary, and what to do next."""
+    def told(self, skipped: int, reason: Ai302Error | None, full: bool, again: str) -> Sequence[str]:
+        """The summary, and what to do next; `again` is the command that was typed."""
         table = [(word, self.codes[code]) for word, code in WORDS if self.codes[code] or code == 0]
         table += [("not begun", skipped)] if skipped else []
         wide = max(len(word) for word, _ in [*table, ("rows", 0), ("files", 0)])
@@ -91,20 +92,22 @@ class Tally:
         lines += [f"  {word:<{wide}}  {number:>{deep}}" for word, number in
                   [("rows", self.rows), *table, ("files", self.files)]]  # fmt: skip
         if self._told > TOLD:
-            lines.append(f"{self._told - TOLD} more errors were not shown: gen302 jobs list --batch {self.name}")
+            lines.append(
+                f"{self._told - TOLD} more errors were not shown: gen302 jobs list --batch {quoted(self.name)}"
+            )
         if self.sandbox:
             lines.append("From the sandbox: no money was spent.")
         if skipped and reason is not None:
             lines.append(f"No further row was begun: {reason.message}")
         elif skipped and full:
             lines.append("No further row was begun: --max-jobs is reached. A larger one lets the batch go on.")
-        return [*lines, *self._next(skipped, file)]
+        return [*lines, *self._next(skipped, again)]
 
-    def _next(self, skipped: int, file: str) -> list[str]:
-        again = f"gen302 batch {file}"
+    def _next(self, skipped: int, again: str) -> list[str]:
         lines = []
         if self.codes[_verdict.UNCONFIRMED]:
-            lines.append(f"Look before you pay again: gen302 jobs list --batch {self.name} --status unconfirmed")
+            shown = f"gen302 jobs list --batch {quoted(self.name)} --status unconfirmed"
+            lines.append(f"Look before you pay again: {shown}")
         if self.codes[_verdict.FAILED]:
             lines.append(f"Buys those that failed once more: {again} --again failed")
         if self.unsettled or skipped or self.codes[_verdict.FILE_MISSING]:

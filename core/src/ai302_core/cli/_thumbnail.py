@@ -25,6 +25,9 @@ def show(files: Sequence[Path]) -> None:
         from rich.console import Console
         from textual_image.renderable import Image
 
-        Console(stderr=True).print(Image(picture, width="auto", height=LINES))
+        console = Console(stderr=True)
+        if not console.encoding.lower().startswith("utf"):  # its letters would be shown as codes
+            return
+        console.print(Image(picture, width="auto", height=LINES))
     except Exception:  # noqa: BLE001 - what was paid is on the disk; an ornament changes no outcome
         return

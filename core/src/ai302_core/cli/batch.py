@@ -88,6 +88,7 @@ def _batch(session: Session) -> int:
         if column not in table.columns:
             raise ParameterError(f"--ignore {column}: there is no such column. Nothing was sent.", field="ignore")
     out = _options.absolute(options.out if options.out is not None else name.replace("{", "{{").replace("}", "}}"))
+    _options.open_to(out)
     how = _rows.reading(options, session.connection, table, file.parent, out, kept.identity if kept else ())
     jobs = _newest(session.connection.ledger.jobs(keys=batches.prefix(name)))
     wanted = _wanted(options, name, file, how)

@@ -241,6 +241,8 @@ def _answers(session: Session, account: Account) -> str:
 
 def _way(base_url: str) -> str:
     """What to look at when nothing answers there."""
+    if os.environ.get("GEN302_SANDBOX"):
+        return "gen302 sandbox starts one and tells its address; or unset GEN302_SANDBOX to use the real service."
     proxy = next((name for name in PROXIES if os.environ.get(name) or os.environ.get(name.lower())), None)
     through = f" Is the proxy of {proxy} up? NO_PROXY names hosts that go without it." if proxy else ""
     return f"Is {base_url} right, and is there a network?{through}"

@@ -64,7 +64,7 @@ def _init(session: Session) -> int:
     session.output.say(f"Wrote {target}. It holds no key.")
     if not os.environ.get(variable):
         shown = f'$env:{variable} = "..."' if os.name == "nt" else f"export {variable}=..."
-        session.output.say(f"The key belongs into the environment: {shown}")
+        session.output.say(f"The key belongs in the environment: {shown}")
     session.output.say("Next: gen302 doctor")
     if session.output.as_json:
         session.output.record({"v": 1, "file": str(target), "exit": 0})
@@ -86,7 +86,7 @@ def _asked(session: Session, question: str, usual: str) -> str:
 def _family(session: Session, asks: bool) -> str:
     names = sorted({entry.name for entry in registry.installed()})
     if not names:
-        raise ConfigError("No family is installed.", hint="gen302 plugins says how.")
+        raise ConfigError("No family is installed.", hint="gen302 plugins  # says how")
     usual = "midjourney" if "midjourney" in names else names[0]
     return usual if not asks else _asked(session, f"Which family shall serve ({', '.join(names)})", usual)
 
@@ -115,7 +115,7 @@ def _variable(name: str) -> str:
     """Raises ParameterError for what is no name, without showing it: it may be the key itself."""
     if not _VARIABLE.fullmatch(name) or len(name) > 60:
         raise ParameterError(
-            "That is no name of an environment variable. If it was the key itself: it belongs into the variable, never "
+            "That is no name of an environment variable. If it was the key itself: it belongs in the variable, never "
             "into the file; it was not written.",
             field="key-env",
             hint="--key-env AI302_API_KEY",

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ai302_core.errors import ParameterError
 from ai302_core.jobs import Job
 from ai302_core.ledger import named
 
@@ -36,7 +35,7 @@ def perform(verb: str, arguments: Sequence[str]) -> int:
 
 def _unknown(word: str) -> Any:
     def work(session: Session) -> int:
-        raise ParameterError(f"There is no `jobs {word}`.", hint=f"gen302 jobs {'|'.join(_WORK)}")
+        raise _options.unknown("jobs", word, _WORK)
 
     return work
 

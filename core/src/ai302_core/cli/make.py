@@ -111,7 +111,7 @@ def _run(session: Session) -> int:
     request = _again.requested(session)
     if options.dry_run:
         return _preview(session, session.provider.dry_run(request, lenient=options.lenient, webhook=options.webhook))
-    out = _options.absolute(options.out or ".")
+    out = _options.open_to(_options.absolute(options.out or "."))
     with buying(session) as watch:
         with session.pays():
             session.job = session.provider.submit(
@@ -128,6 +128,8 @@ def _submit(session: Session) -> int:
     if options.dry_run:
         return _preview(session, session.provider.dry_run(request, lenient=options.lenient, webhook=options.webhook))
     out = _options.destination(options)
+    if out is not None:
+        _options.open_to(out)
     with buying(session), session.pays():
         session.job = session.provider.submit(
             request, key=options.key, again=options.again, lenient=options.lenient, timeout=options.timeout,
@@ -140,7 +142,7 @@ def _act(session: Session) -> int:
     options = session.options
     parent = session.provider.job(options.job)
     fields = _answers(session, parent)
-    out = _options.absolute(options.out or ".")
+    out = _options.open_to(_options.absolute(options.out or "."))
     keep = out if not options.no_wait or options.out is not None else None
     terms = {"key": options.key, "save_to": keep, "webhook": options.webhook}
     if options.action != "continue" and (action := acting.chosen(parent, options.action)).jobs > 1:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 def first_steps() -> str:
     """A few lines for somebody who typed nothing; looks at the environment, gen302.toml, and what is installed."""
+    from importlib.util import find_spec
+
     me = ourselves()
     files, data, trouble = _configured()
     if trouble:
@@ -26,6 +28,8 @@ def first_steps() -> str:
         state = "A 302.AI key is set; a run costs money."
     else:
         lines = ["No key and no gen302.toml yet: begin in the sandbox, it costs nothing.", ""]
+        if find_spec("starlette") is None:
+            lines += ['  pip install "./core[sandbox]"        (once, in the folder of the clone)']
         lines += [f"  {me} demo", f"  {me} sandbox -- {me} {run}", ""]
         lines += ["With a key in AI302_API_KEY, the same without the sandbox buys for real."]
         return "\n".join([*lines, "", f"{me} --help lists everything."])

@@ -42,7 +42,7 @@ def _plugins(session: Session) -> int:
     what, name = session.options.what, session.options.name
     if what == "list":
         if name is not None:
-            raise ParameterError(f"nothing is known of {name!r} here.", hint="gen302 plugins new NAME, or check NAME")
+            raise ParameterError(f"nothing is known of {name!r} here.", hint="gen302 plugins new NAME  # or check NAME")
         return _list(session)
     if not name:
         raise ParameterError(f"plugins {what} needs a NAME.", hint=f"gen302 plugins {what} hailuo")
@@ -75,6 +75,9 @@ def _list(session: Session) -> int:
         session.output.say(
             "No family is installed. For example, in the project's folder: pip install ./core ./plugins/midjourney"
         )
+    names = [one.plugin.name for one in reports]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        session.output.say(f"note: {name} is offered more than once; `plugin` under its provider says which serves.")
     return 0 if all(one.ok for one in reports) else 2
 
 
@@ -86,6 +89,12 @@ def _new(session: Session, name: str) -> int:
     from ._newplugin import files_of
 
     distribution, files = files_of(name)
+    known = {entry.name: entry for entry in registry.installed()}.get(name.replace("-", "_"))
+    if known is not None:
+        raise ParameterError(
+            f"The family {known.name!r} is installed already, from {known}; nothing was written.",
+            hint=f"gen302 plugins new {known.name}_2  # or another name of your own",
+        )
     folder = Path(session.options.dir or distribution).expanduser().resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ParameterError(f"{folder} is there already; nothing was written.", hint="Give another --dir.")
@@ -109,6 +118,12 @@ def _new(session: Session, name: str) -> int:
 def _check(session: Session, name: str) -> int:
     from ai302_core.testing.checking import check
 
+    offers = [entry for entry in registry.installed() if entry.name == name.replace("-", "_")]
+    if len(offers) > 1 and session.options.distribution is None:
+        raise ParameterError(
+            f"The family {offers[0].name!r} is offered by {' and '.join(map(str, offers))}; say which to check.",
+            hint=f"gen302 plugins check {offers[0].name} --from {offers[0].distribution}",
+        )
     report = check(name.replace("-", "_"), session.options.distribution, session.options.timeout)
     if session.output.as_json:
         entry = {"name": report.plugin.name, "distribution": report.plugin.distribution}
@@ -119,5 +134,7 @@ def _check(session: Session, name: str) -> int:
         session.output.data(f"{finding.test}{f' [{finding.sample}]' if finding.sample else ''}")
         session.output.data(f"  {finding.message}")
     verdict = "keeps the contract" if report.ok else f"{len(report.findings)} to mend"
-    session.output.say(f"{report.plugin.name} of {report.plugin}: {report.tests} tests, {verdict}.")
+    session.output.say(
+        f"{report.plugin.name} of {report.plugin}: {report.tests} test{'' if report.tests == 1 else 's'}, {verdict}."
+    )
     return 0 if report.ok else 2

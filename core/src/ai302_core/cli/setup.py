@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ai302_core import config, registry
-from ai302_core.errors import Ai302Error, ParameterError
+from ai302_core.errors import Ai302Error
 
 from . import _options
 from ._options import Parser
@@ -48,7 +48,7 @@ def _providers_parser() -> Parser:
 def _config(session: Session) -> int:
     works = {"show": _config_show, "path": _config_path, "schema": _config_schema}
     if session.options.what not in works:
-        raise ParameterError(f"There is no `config {session.options.what}`.", hint="gen302 config show|path|schema")
+        raise _options.unknown("config", session.options.what, works)
     return works[session.options.what](session)
 
 
