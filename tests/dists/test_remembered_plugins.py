@@ -120,8 +120,9 @@ def test_nothing_else_is_believed(site: Path, run: Run) -> None:
     install(site, "acme", FAMILY.format(name="acme"))
     told = run(
         "from ai302_core import _remembered\n"
+        "from ai302_core._plugins.remembering import kind\n"
         "tried()\n"
-        "file, real, told = _remembered._file('plugins'), os.geteuid, []\n"
+        "file, real, told = _remembered._file(kind()), os.geteuid, []\n"
         "sound = file.read_bytes()\n"
         f"for damage in {DAMAGES!r}:\n"
         "    assert tried() == [0, []]\n"
@@ -135,12 +136,26 @@ def test_nothing_else_is_believed(site: Path, run: Run) -> None:
     assert told == [[damage, 1, []] for damage in DAMAGES]
 
 
+def test_environments_that_share_a_home_have_a_memory_each(site: Path, run: Run) -> None:
+    install(site, "acme", FAMILY.format(name="acme"))
+    told = run(
+        "from ai302_core import _remembered\n"
+        "from ai302_core._plugins import remembering\n"
+        "own, told, remembering._ENVIRONMENTS = sys.prefix, [], 2\n"
+        "for prefix in (own, '/2', own, '/3', '/3', own):\n"
+        "    sys.prefix = prefix\n"
+        "    told.append(tried()[0])\n"
+        "told.append(len(list(_remembered._file('x').parent.glob('plugins*'))))"
+    )
+    assert told == [1, 1, 0, 1, 0, 1, 2]
+
+
 def test_a_home_that_cannot_be_written_works(site: Path, run: Run) -> None:
     install(site, "acme", FAMILY.format(name="acme"))
     told = run(
         "from ai302_core import _remembered\n"
-        "_remembered._file('plugins').parents[1].mkdir(parents=True, exist_ok=True)\n"
-        "_remembered._file('plugins').parent.write_text('no folder')\n"
+        "_remembered._file('x').parents[1].mkdir(parents=True, exist_ok=True)\n"
+        "_remembered._file('x').parent.write_text('no folder')\n"
         "told = [tried(), tried()]"
     )
     assert told == [[1, []], [1, []]]

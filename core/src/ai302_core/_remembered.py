@@ -11,7 +11,7 @@ from typing import Any
 
 import platformdirs
 
-__all__ = ["recalled", "remember", "stamp"]
+__all__ = ["forget", "recalled", "remember", "stamp"]
 
 _LARGEST = 2**20  # bytes: more is none of ours
 
@@ -51,6 +51,14 @@ def remember(kind: str, told: dict[str, Any]) -> None:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def forget(beginning: str, most: int) -> None:
+    """Of the kinds that begin so, keep those that were remembered last."""
+    with suppress(OSError, RuntimeError):
+        files = sorted(_file("x").parent.glob(f"{beginning}*.json"), key=lambda path: path.stat().st_mtime_ns)
+        for path in files[:-most]:
+            path.unlink(missing_ok=True)
 
 
 def _file(kind: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,18 @@ from ai302_core import _remembered
 
 from .installed import Installed
 
-__all__ = ["Stamps", "fine", "keep", "watched"]
+__all__ = ["Stamps", "fine", "keep", "kind", "watched"]
 
-_KIND = "plugins"
+_ENVIRONMENTS = 8  # that share a home, each with a memory of its own
 _MOST = 5000  # files of all plugins together; with more of them nothing is remembered
 
 Stamps = dict[str, list[int]]
 """Files and folders as they are, by `_remembered.stamp`."""
+
+
+def kind() -> str:
+    """What this environment's plugins are remembered as."""
+    return f"plugins-{zlib.crc32(os.fsencode(sys.prefix)):08x}"
 
 
 def fine(entries: Iterable[Installed]) -> tuple[dict[Installed, dict[str, Any]], Stamps]:
@@ -26,7 +32,7 @@ def fine(entries: Iterable[Installed]) -> tuple[dict[Installed, dict[str, Any]],
 
     One change anywhere, and all of them are tried again: it costs little, and they may import each other.
     """
-    known = _remembered.recalled(_KIND)
+    known = _remembered.recalled(kind())
     found: dict[Installed, dict[str, Any]] = {}
     try:
         files, told = known["files"], {(one["name"], one["distribution"]): one for one in known["fine"]}
@@ -59,7 +65,8 @@ def keep(found: Mapping[Installed, Mapping[str, Any]], files: Stamps) -> None:
         for entry, one in found.items()
     ]
     if len(files) <= _MOST:
-        _remembered.remember(_KIND, {"of": _surroundings(), "files": files, "fine": told})
+        _remembered.remember(kind(), {"of": _surroundings(), "files": files, "fine": told})
+        _remembered.forget("plugins-", _ENVIRONMENTS)
 
 
 def _surroundings() -> list[Any]:
