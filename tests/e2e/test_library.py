@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -243,3 +244,20 @@ def test_a_job_from_another_ledger_is_taken_in_and_saved(shop: Shop, mode: str) 
     assert other.job(job.id).status is Status.SUCCEEDED
     assert replace(result.job, raw=None).key == "order-1"
     assert shop.sandbox.paid == 1
+
+
+def test_what_is_no_request_job_or_key_is_told_before_money_moves(shop: Shop, mode: str) -> None:
+    buyer: Any = shop.buyer(mode)
+    wrong: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
+        ("run", ("a lantern",), {}, "ImageRequest("),
+        ("submit", (ImageRequest("a lantern"),), {"key": 4711}, "key that is text"),
+        ("submit", (ImageRequest("a lantern"),), {"key": " "}, "not an empty one"),
+        ("wait", ("261121-aaaaaaaa",), {}, "provider.job(ID)"),
+        ("save", ("261121-aaaaaaaa",), {}, "a job, a result or an asset"),
+    ]
+    for name, values, named, said in wrong:
+        with pytest.raises(ParameterError, match=re.escape(said)):
+            getattr(buyer, name)(*values, **named)
+    (told,) = buyer.each("run_many", ["a lantern"])
+    assert told.error.message.startswith("Expected a request")
+    assert shop.sandbox.paid == 0

@@ -23,9 +23,10 @@ from .errors import ConfigError, PluginError
 from .family import Family, Gateway, Operation
 from .jobs import Job, Model
 from .ledger import Ledger, Limits, named
-from .requests import ImageRequest, Request, VideoRequest
+from .requests import ImageRequest, Request, VideoRequest, expect
 
 T = TypeVar("T")
+_REQUEST, _JOB = 'a request such as ImageRequest("a lantern")', "a job; provider.job(ID) finds one by its id or key"
 
 
 class _LazyKey:
@@ -113,7 +114,7 @@ class Connection:
         Where nobody is named, a family's own request is served by the only one that has it.
         """
         try:
-            return self._members(type(request).kind or None)
+            return self._members(expect(request, Request, _REQUEST).kind or None)
         except ConfigError:
             shared = type(request) in (ImageRequest, VideoRequest)
             only = None if shared else self._only(lambda operation: operation.request is type(request))
@@ -144,8 +145,7 @@ class Connection:
 
         Raises ConfigError when no provider of that origin is configured.
         """
-        names = [job.provider, *self.settings.providers, job.family]
-        for name in dict.fromkeys(names):
+        for name in dict.fromkeys([expect(job, Job, _JOB).provider, *self.settings.providers, job.family]):
             try:
                 account = self.account(name)
             except (ConfigError, PluginError):

@@ -16,6 +16,16 @@ from .errors import ParameterError
 __all__ = ["ActionRequest", "ImageRequest", "Request", "StoredRequest", "VideoRequest"]
 
 R = TypeVar("R", bound="Request")
+T = TypeVar("T")
+
+
+def expect(value: object, kind: type[T], like: str) -> T:
+    """`value`, which is a `kind`. Raises ParameterError that shows one; checked before money moves."""
+    if isinstance(value, kind):
+        return value
+    raise ParameterError(f"Expected {like}, not {type(value).__name__} {str(value)[:80]!r}. Nothing was sent.")
+
+
 _SIDE = r"(?=[0.]*[1-9])[0-9]{1,5}(?:\.[0-9]{1,5})?"  # of a shape: any number but 0
 _RATIO = re.compile(f"{_SIDE}:{_SIDE}")
 _SIZE = re.compile(r"\s*(\d+)\s*[xX×*]\s*(\d+)\s*")

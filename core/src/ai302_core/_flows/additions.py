@@ -10,11 +10,18 @@ from ai302_core._frozen import changed
 from ai302_core._wire import calls
 from ai302_core.errors import ParameterError
 from ai302_core.family import Operation
+from ai302_core.requests import expect
 
 from .planning import Plan
 
 LONGEST = 2000
 """Characters of an address: the shortest bound known of any service (wire/midjourney.md 2.2, 2026-11-21)."""
+
+
+def check_key(key: str | None) -> None:
+    """Refuse a key that names nothing: two intentions would share it. Raises ParameterError."""
+    if key is not None and not expect(key, str, 'a key that is text, such as "order-4711"').strip():
+        raise ParameterError("key: expected a name for the intention, not an empty one. Nothing was sent.", field="key")
 
 
 def check_webhook(account: Account, operation: Operation, address: str | None) -> None:

@@ -25,7 +25,7 @@ from ai302_core.errors import (
 )
 from ai302_core.jobs import Job, Notice, Result, Status
 from ai302_core.ledger import FileRecord
-from ai302_core.requests import ActionRequest
+from ai302_core.requests import ActionRequest, expect
 
 
 def result(account: Account, job: Job, files: Sequence[Path] = ()) -> Result:
@@ -139,4 +139,4 @@ def subject(what: Job | Result | Asset) -> tuple[Job | None, tuple[Asset, ...]]:
     if isinstance(what, Asset):
         return None, (what,)
     job = what.job if isinstance(what, Result) else what
-    return job, job.assets
+    return job, expect(job, Job, "a job, a result or an asset").assets

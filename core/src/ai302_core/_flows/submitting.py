@@ -106,6 +106,7 @@ def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
             hint="Leave `ledger` at its default, or drop the key.",
         )
     made = planning.plan(account, request, lenient=order.lenient, parent=order.parent, operation=order.operation)
+    additions.check_key(order.key)
     additions.check_webhook(account, made.operation, order.webhook)
     if order.save_to is not None:
         order = replace(order, save_to=naming.fill(order.save_to, {}))
