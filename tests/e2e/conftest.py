@@ -194,6 +194,7 @@ def open_shop(
 ) -> Iterator[Callable[..., Shop]]:
     """Opens shops; at the end the key must be nowhere but in its header: no file, no log, no file host saw it."""
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.INFO, "httpcore")  # ten lines a request, which tests/faults/test_secrets.py listens to
     shops: list[Shop] = []
 
     def opened(**options: Any) -> Shop:

@@ -23,7 +23,7 @@ from ai302_core.cli import main
 from ai302_core.jobs import Status
 from ai302_core.sandbox import RunningSandbox
 
-ROWS = 60
+ROWS = 32
 
 
 @pytest.fixture

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from importlib.metadata import entry_points
+from importlib import import_module
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from ai302_core import registry
 from ai302_core.errors import ConfigError
 
 from .callbacks import Teller, Told
@@ -28,9 +29,9 @@ def installed() -> tuple[list[Emulation], list[str]]:
     """(what the installed families emulate, a sentence for each family that could not say). Imports every family."""
     found: list[Emulation] = []
     skipped: list[str] = []
-    for entry in sorted(entry_points(group="ai302_core.families"), key=lambda entry: entry.name):
+    for entry in registry.installed():
         try:
-            module = entry.load()
+            module = import_module(entry.module)
             hook = getattr(module, "ai302_sandbox", None)
             emulation = _replayed(module) if hook is None else hook()
         except Exception as problem:  # noqa: BLE001 - a broken family costs only itself
