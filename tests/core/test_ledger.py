@@ -784,6 +784,24 @@ def test_what_a_resume_asks_is_found_by_an_index(tmp_path: Path) -> None:
     ledger.close()
 
 
+def test_no_change_of_a_row_makes_a_table(tmp_path: Path) -> None:
+    # As SQLite does for a list of more than two words in the condition of an index, before and after each change.
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    seen: list[str] = []
+    ledger._store.write(lambda db: db.set_trace_callback(seen.append))
+    job = a_job()
+    take(ledger, job)
+    for status in (Status.QUEUED, Status.RUNNING, Status.SUCCEEDED):
+        ledger.write(replace(job, status=status, remote_id="7", raw={"status": status.value}))
+    ledger.close()
+    changes = [text for text in seen if text.startswith(("INSERT", "UPDATE"))]
+    with sqlite3.connect(tmp_path / "ledger.db") as db:
+        taken = [{row[1] for row in db.execute(f"EXPLAIN {text}")} for text in changes]
+    db.close()
+    assert len(changes) == 7  # the intent; three times the row and its reply
+    assert not [text for text, steps in zip(changes, taken, strict=True) if "OpenEphemeral" in steps]
+
+
 def test_no_cursor_leaves_the_thread_that_leads(tmp_path: Path) -> None:
     one = store.Store(tmp_path / "ledger.db")
     # Dropped in the thread that asked, it would reset a statement that the next leader has in use.

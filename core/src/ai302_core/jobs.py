@@ -161,9 +161,9 @@ class Job:
                 continue
             if not value and name != "raw" and type(value) not in (int, float):  # 0 says something
                 continue
-            if type(value) is str:
+            if type(value) in (str, int, float, bool):
                 document[name] = value
-            elif name != "cost" or value != UNKNOWN:
+            elif value is not UNKNOWN and (name != "cost" or value != UNKNOWN):
                 document[name] = _ENCODE.get(name, _plain)(value)
         return document
 
@@ -193,7 +193,7 @@ _NAMES = tuple(item.name for item in fields(Job))
 
 
 def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else list(value) if isinstance(value, tuple) else value
+    return list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
 
 
 def _action_json(action: Action) -> dict[str, Any]:
