@@ -336,6 +336,13 @@ def test_a_known_key_needs_no_budget(ledger: Ledger) -> None:
     assert not take(ledger, a_job("b", key="order-1"), max_jobs=1).fresh
 
 
+def test_a_clock_that_was_put_back_holds_no_minute(ledger: Ledger) -> None:
+    for number, ahead in enumerate((timedelta(days=1), timedelta(seconds=30))):
+        ledger.write(a_job(f"ahead-{number}", status=Status.RUNNING, created_at=NOON + ahead))
+    assert take(ledger, a_job("a"), per_minute=1) == Claim(job=None, waiting=True)
+    assert take(ledger, a_job("b"), per_minute=2).fresh
+
+
 def test_concurrent_jobs_of_one_account(ledger: Ledger) -> None:
     for number, status in enumerate((Status.QUEUED, Status.RUNNING, Status.UNCONFIRMED, Status.SUCCEEDED)):
         ledger.write(a_job(f"open-{number}", status=status))
@@ -360,6 +367,17 @@ def test_a_settled_job_stays_settled(ledger: Ledger, settled: Status) -> None:
     assert ledger.job("job-1") == end
     told = ledger.write(replace(end, message="with files"))
     assert told.message == "with files"
+
+
+def test_the_receipt_of_what_was_given_up_keeps_its_name(ledger: Ledger) -> None:
+    job = take(ledger, a_job(key="order-1")).job
+    assert job is not None
+    settle(ledger, job, Status.ABANDONED)  # where its owner seemed dead: the call is still on its way
+    late = replace(job, status=Status.QUEUED, remote_id="task-7", billed="yes", raw={"id": "task-7"})
+    told = ledger.write(late, b"the answer")
+    assert (told.status, told.remote_id, told.billed, told.raw) == (Status.ABANDONED, "task-7", "yes", late.raw)
+    assert ledger.find("task-7") == [told]
+    assert take(ledger, a_job("b", key="order-1")).job == told, "its key answers as before"
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.SUBMITTING])

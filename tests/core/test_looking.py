@@ -580,3 +580,13 @@ def test_a_job_from_elsewheres_json_is_taken_in(account: Any, hand: Any, reply: 
     done = settle(fed, account, Job.from_json(job.to_json()))
     assert done.status is Status.SUCCEEDED
     assert ledger.job(job.id).status is Status.SUCCEEDED
+
+
+def test_what_was_given_up_is_taken_up_again_by_its_task(bought: Any, account: Any) -> None:
+    fed, job = bought((RUNNING,))
+    given_up = fed.run(reconciling.reconcile(account, job, abandon=True))
+    fed.answers[:] = [_reply(DONE)]
+    adopted = fed.run(settling.adopt(account, "42", "image"))
+    assert (given_up.status, adopted.status, adopted.id != job.id) == (Status.ABANDONED, Status.SUCCEEDED, True)
+    assert fed.run(settling.adopt(account, "42", "image")).id == adopted.id
+    assert len(fed.paid) == 1

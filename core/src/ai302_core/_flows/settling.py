@@ -160,7 +160,8 @@ def adopt(account: Account, remote_id: str, operation_name: str | None) -> Flow[
     Without an operation it is asked for wherever the family looks at tasks, one after the other.
     """
     for known in (yield from Record(lambda ledger: ledger.find(remote_id))):
-        if known.remote_id == remote_id and known.provider == account.name:
+        ours = known.remote_id == remote_id and known.provider == account.name
+        if ours and known.status is not Status.ABANDONED:
             return known
     now = yield from Now()
     job_id = yield from NewId()

@@ -152,9 +152,10 @@ def _is_full(db: sqlite3.Connection, owners: Owners, limits: Limits, job: Job) -
 
 
 def _begun(db: sqlite3.Connection, job: Job) -> int:
+    now = job.created_at.timestamp()  # a clock that was put back must not make us wait for what it said before
     (count,) = db.execute(
-        "SELECT count(*) FROM jobs WHERE provider = ? AND status <> 'refused' AND created_at > ?",
-        (_rows.plain(job.provider), job.created_at.timestamp() - 60.0),
+        "SELECT count(*) FROM jobs WHERE provider = ? AND status <> 'refused' AND created_at BETWEEN ? AND ?",
+        (_rows.plain(job.provider), now - 60.0, now + 60.0),
     ).fetchone()
     return int(count)
 
@@ -190,7 +191,13 @@ def record(db: sqlite3.Connection, job: Job, reply: bytes, *, looked: bool = Fal
         stands = dict(zip(_FOLLOWING, row, strict=True))
         status, remote_id, document = row[:3]
         if not _may_follow(job.status, Status(status)):
-            return _rows.job_of(document, _rows.last_reply(db, job.id))
+            over = _rows.job_of(document)
+            if job.remote_id is not None and remote_id is None:
+                # Given up while its owner only seemed dead, and paid all the same: the name of the task is not lost.
+                over = changed(over, remote_id=job.remote_id, billed=job.billed)
+                _rows.update(db, job.id, _rows.columns(over))
+                _rows.keep_reply(db, job, reply)
+            return changed(over, raw=_rows.last_reply(db, job.id))
         if looked and (status in _DOUBTFUL or '"answered":true' in document):
             seen = _rows.caught_up(job, _rows.job_of(document))
             if seen is None:
