@@ -20,7 +20,7 @@ ELAPSED: Callable[[], float] = (
 )
 _STARTED = time.time(), ELAPSED()
 SLICE = 0.01
-"""Seconds of one slice. At half of it the loop waits twice as often for the interpreter, which threads have meanwhile."""
+"""Seconds of one slice. At half of it the loop waits twice as often for threads to give the interpreter back."""
 _slices: WeakKeyDictionary[AbstractEventLoop, _Slices] = WeakKeyDictionary()
 _LETTERS = "abcdefghjkmnpqrstvwxyz23456789"
 
