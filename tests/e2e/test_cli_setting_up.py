@@ -10,6 +10,7 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -331,3 +332,37 @@ def test_what_doctor_says_next_works_with_several_families(told: Told, monkeypat
     with serve(speed=400, seed=1) as sandbox:
         monkeypatch.setenv("GEN302_SANDBOX", sandbox.url)
         assert 'All well. Next: gen302 run "a paper lantern" -p midjourney -o pictures' in told("doctor")[1]
+
+
+@pytest.mark.parametrize(
+    ("typed", "environment", "said", "then"),
+    [
+        (("run", "--prompt", "a lantern"), {}, "the prompt stands by itself", "gen302 run --help"),
+        (("jobs", "lst"), {}, "did you mean 'list'?", "gen302 jobs list"),
+        (("config", "schemata"), {}, "did you mean 'schema'?", "gen302 config schema"),
+        (("jobs",), {"GEN302_SANDBOX": "nope"}, "GEN302_SANDBOX does not begin", "gen302 sandbox  # starts one"),
+        (("doctor",), {"GEN302_SANDBOX": "http://127.0.0.1:1"}, "refuses", "gen302 sandbox starts one"),
+        (("doctor",), {"GEN302_DEFAULT": "nobody"}, "There is no provider 'nobody'", "For a new one"),
+    ],
+    ids=["prompt", "jobs", "config", "sandbox-word", "sandbox-gone", "default"],
+)
+def test_what_to_do_next_is_said_of_what_was_typed(
+    told: Told,
+    monkeypatch: pytest.MonkeyPatch,
+    typed: tuple[str, ...],
+    environment: dict[str, str],
+    said: str,
+    then: str,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    whole = "".join(told(*typed, expect=6 if "http://127.0.0.1:1" in environment.values() else 2)).casefold()
+    assert said.casefold() in whole
+    assert f"next: {then}".casefold() in whole
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk here")
+def test_output_that_a_full_disk_does_not_take_is_told(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    with suppress(OSError), Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert "disk that stdout goes to is full" in told("config", "path")[1]

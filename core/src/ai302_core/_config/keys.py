@@ -107,7 +107,13 @@ def _is_loopback(host: str) -> bool:
 
 def sandbox_address(url: str) -> str:
     """The normalised address of GEN302_SANDBOX. Raises ConfigError unless it is this machine's own."""
-    address = normalise_base_url(url)
+    try:
+        address = normalise_base_url(url)
+    except ConfigError as problem:
+        raise ConfigError(
+            f"GEN302_SANDBOX{problem.message.removeprefix('The base_url')}",
+            hint="gen302 sandbox  # starts one and tells its address",
+        ) from None
     if not _is_loopback(urlsplit(address).hostname or ""):
         raise ConfigError(
             "GEN302_SANDBOX names another machine; the sandbox is on this one. Nothing was sent.",

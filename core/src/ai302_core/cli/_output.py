@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 TYPE_CHECKING = False
@@ -24,7 +25,9 @@ class Output:
 
     def data(self, text: str) -> None:
         """A line of data."""
-        _written(sys.stdout, text)
+        trouble = _written(sys.stdout, text)
+        if trouble is not None and trouble.errno in (errno.ENOSPC, errno.EDQUOT):
+            self.complain("The disk that stdout goes to is full; what follows on it is lost. The jobs are not.")
 
     def record(self, document: Any) -> None:
         """A line of JSON."""
@@ -45,17 +48,20 @@ class Output:
         _written(sys.stderr, "\n".join(lines))
 
 
-def _written(stream: TextIO | None, text: str) -> None:
+def _written(stream: TextIO | None, text: str) -> OSError | None:
+    """Why the stream takes nothing any more; told once, then it is silent."""
     if stream is None:  # a process without a console
-        return
+        return None
     try:
         stream.write(f"{text}\n")
         stream.flush()
-    except OSError:
+    except OSError as trouble:
         # `| head` has gone, or the terminal was closed: what is under way is paid and goes on.
         _silence(stream)
+        return trouble
     except ValueError:
-        return
+        pass
+    return None
 
 
 def _silence(stream: TextIO) -> None:

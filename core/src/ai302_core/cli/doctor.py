@@ -6,14 +6,14 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from ai302_core import _clock, registry
+from ai302_core import _clock, config, registry
 from ai302_core._flows import costs
 from ai302_core._steps import Call, Reply
 from ai302_core._transport import carriers
@@ -29,6 +29,7 @@ from ._session import Session, execute
 
 if TYPE_CHECKING:
     from ai302_core._accounts import Account
+    from ai302_core.config import Settings
 
 IMPORT_LIMIT = 20.0
 """Seconds."""
@@ -118,7 +119,7 @@ def _findings(session: Session) -> Iterator[Finding]:
         yield Finding("configuration", error=problem)
         return
     sources = [source for source in settings.sources if source] or ["none: defaults alone"]
-    yield Finding("configuration", sources, data={"sources": list(settings.sources)})
+    yield Finding("configuration", sources, _misnamed(settings), {"sources": list(settings.sources)})
     yield _ledger(session)
     names = session.options.providers or _usual(session)
     if not names:
@@ -128,6 +129,19 @@ def _findings(session: Session) -> Iterator[Finding]:
         )
     for name in names:
         yield _provider(session, name)
+
+
+def _misnamed(settings: Settings) -> ConfigError | None:
+    """What is wrong with the names `default` and `aliases` say: nobody asks them for a provider by itself."""
+    said = settings.default
+    names = said.values() if isinstance(said, Mapping) else [said] if said is not None else []
+    families = [entry.name for entry in registry.installed()]
+    try:
+        for name in (*names, *settings.aliases):
+            config.pick_providers(settings, name, None, families)
+    except ConfigError as problem:
+        return problem
+    return None
 
 
 def _usual(session: Session) -> list[str]:
