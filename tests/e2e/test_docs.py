@@ -70,7 +70,8 @@ def commands(path: Path) -> Iterator[tuple[dict[str, str], list[str]]]:
 
 @pytest.fixture
 def elsewhere(home: Path) -> Path:
-    """An empty folder with the two pictures that examples name."""
+    """An empty folder with the pictures and the rows that examples name."""
+    Path("skus.csv").write_text("sku,name\nA-1,red mug\n", "utf-8")
     Image.new("RGB", (96, 64), "orange").save("photo.png")
     Image.new("L", (96, 64), 255).save("mask.png")
     return home
