@@ -37,7 +37,7 @@ def writes_the_receipt_after_the_first_poll() -> None:
 
     def send(transport: Any, call: Any, **how: Any) -> Reply:
         reply = sending(transport, call, **how)
-        while late and not how:
+        while late and not how.get("paid"):
             late.pop()()
         return reply
 
