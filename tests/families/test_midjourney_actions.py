@@ -183,6 +183,7 @@ def test_documents_without_buttons_offer_nothing(document: Any) -> None:
             )
             | st.lists(inner)
         ),
+        max_leaves=20,
     )
 )
 def test_no_document_is_too_odd(document: Any) -> None:
