@@ -262,4 +262,4 @@ def _together(one: Followed, other: Followed) -> bool:
     alike = one.kind is other.kind or (
         one.kind.account is other.kind.account and one.kind.operation.many == other.kind.operation.many
     )
-    return alike and dict(one.route) == dict(other.route)
+    return alike and (one.route is other.route or dict(one.route) == dict(other.route))
