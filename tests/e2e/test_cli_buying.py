@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -446,3 +447,18 @@ def test_a_file_taken_away_stays_so_until_it_is_asked_for(sandbox: RunningSandbo
         gen302(*asking)
         assert pictures("shots") == kept
     assert sandbox.paid == 1
+
+
+def test_the_next_command_names_the_configuration_that_was_named(slow: RunningSandbox, gen302: Any) -> None:
+    """What it is about may be known there alone."""
+    file = Path("my shop") / "gen302.toml"
+    file.parent.mkdir()
+    file.write_text('[providers.hero]\nfamily = "midjourney"\n', "utf-8")
+    told = gen302("submit", "a lantern", "-p", "hero", "--config", file, "-o", "shots").stderr
+    (then,) = (line.removeprefix("Next: ") for line in told.splitlines() if line.startswith("Next: "))
+    late = gen302(*shlex.split(then)[1:], "--timeout", "0", expect=3).stderr
+    assert f"  Next: {then}" in late.splitlines()
+    assert shlex.split(then)[-2:] == ["--config", str(file)]
+    slow.advance(600)
+    gen302(*shlex.split(then)[1:])
+    assert (slow.paid, len(list(Path("shots").glob("*.png")))) == (1, 4)

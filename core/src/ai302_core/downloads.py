@@ -158,11 +158,12 @@ def _wanted(job: Job, assets: Sequence[Asset], roles: Sequence[str] | None) -> t
         wanted = tuple(asset for asset in assets if asset.role in roles)
     if not wanted:
         roles_there = sorted({asset.role for asset in assets})
+        usual = [asset.role for asset in Result(job=job, assets=tuple(assets)).deliverables] or roles_there
         asked = f"no file of the role {' or '.join(map(repr, roles))}" if roles is not None else "nothing to save"
         raise DownloadError(
             f"The job {job.id} has {asked}; roles that are there: {', '.join(roles_there) or 'none'}.",
             retryable=False,
-            hint=f"gen302 save {job.id} --only {roles_there[0]}" if roles_there else "",
+            hint=f"gen302 save {job.id} --only {usual[0]}" if usual else "",
         )
     return wanted
 

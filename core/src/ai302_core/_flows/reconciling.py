@@ -119,7 +119,7 @@ def _rehearsed(account: Account, job: Job, request: Request, lenient: bool, webh
         problem.message = f"{job.id} stays unconfirmed, it cannot be bought again from here: {problem.message}"
         problem.args = (problem.message,)
         problem.hint = (
-            f"gen302 jobs reconcile {job.id} --abandon, then the first command again"
+            f"gen302 jobs reconcile {job.id} --abandon  # then the first command again"
             f"{', with --again' if job.key else ''}"
         )
         raise

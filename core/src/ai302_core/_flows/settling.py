@@ -178,6 +178,8 @@ def adopt(account: Account, remote_id: str, operation_name: str | None) -> Flow[
             break
     if seen.trouble is not None:
         seen.trouble.error.billed = "no"
+        if seen.trouble.missing:
+            seen.trouble.error.hint = f"gen302 providers  # is it a task of {account.name}? -p names another"
         raise seen.trouble.error
     return (yield from Record(lambda ledger: ledger.write(seen.job)))
 

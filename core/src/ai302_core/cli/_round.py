@@ -156,7 +156,7 @@ class Round:
     def _again(self) -> str:
         """The command that goes on with this batch, from any folder."""
         name = "" if Path(self.batch.file).stem == self.batch.name else f" --name {quoted(self.batch.name)}"
-        return f"gen302 batch {quoted(self.batch.file)}{name}"
+        return self.session.typed(f"gen302 batch {quoted(self.batch.file)}{name}")
 
     def _summed_up(self, tally: Tally) -> int:
         session = self.session

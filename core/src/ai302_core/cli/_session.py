@@ -107,6 +107,17 @@ class Session:
             return self.connection.driver(self.connection.owning(job))
         return SyncDriver(self._transport, self.ledger)
 
+    def typed(self, command: str) -> str:
+        """A next command with the --config this one was given: what it is about may be known there alone."""
+        file = getattr(getattr(self, "options", None), "config", None)
+        words, mark, why = command.partition("  # ")
+        prose = any(part in words for part in (" -- ", ", ", "; ", "--config"))
+        if not file or prose or not words.startswith("gen302 ") or words[7:8] == "-":
+            return command
+        from ._place import quoted
+
+        return f"{words} --config {quoted(str(file))}{mark}{why}"
+
     def close(self) -> None:
         """Let go of connections."""
         if "_transport" in self.__dict__:
@@ -135,6 +146,8 @@ class Session:
         output = self.output
         if code is None:
             code = _verdict.OK if error is None else _verdict.exit_code(error)
+        if error is not None:
+            error.hint = self.typed(error.hint)
         for notice in () if job is None else job.warnings:
             output.say(f"note: {notice.message}")
         if error is not None:

@@ -45,7 +45,7 @@ def wait_for(session: Session, jobs: Iterable[Job | str]) -> int:
     def ended(result: Result) -> int:
         code = _ending.told(session, result)
         if session.connection.ledger.destination(result.job.id) is None:
-            session.output.say(f"Next: gen302 save {result.job.id}")
+            session.output.say(f"Next: {session.typed(f'gen302 save {result.job.id}')}")
         return code
 
     def wait(job: Job) -> int:

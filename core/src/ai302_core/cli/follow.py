@@ -96,7 +96,7 @@ def _cancel(session: Session) -> int:
         asked = "" if after.status.settled else " still; it was asked to stop"
         session.output.say(f"{after.id} is {after.status}{asked}.")
         if after.status is Status.SUCCEEDED:
-            session.output.say(f"Next: gen302 save {after.id}")
+            session.output.say(f"Next: {session.typed(f'gen302 save {after.id}')}")
         return session.tell(after, code=code)
 
     return _ending.each(session, session.options.jobs, cancel)

@@ -204,7 +204,8 @@ def accepted(session: Session, job: Job) -> int:
     code = session.tell(job)
     if not session.output.as_json:
         session.output.data(job.id)
-    session.output.say(f"Next: gen302 wait {job.id}" if not job.status.settled else f"Next: gen302 save {job.id}")
+    verb = "save" if job.status.settled else "wait"
+    session.output.say(f"Next: {session.typed(f'gen302 {verb} {job.id}')}")
     return code
 
 

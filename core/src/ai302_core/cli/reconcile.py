@@ -98,7 +98,7 @@ def taken(session: Session, job: Job) -> int:
     if not session.output.as_json:
         session.output.data(job.id)
     if not job.status.settled:
-        session.output.say(f"Next: gen302 wait {job.id}")
+        session.output.say(f"Next: {session.typed(f'gen302 wait {job.id}')}")
     elif job.status is Status.SUCCEEDED:
-        session.output.say(f"Next: gen302 save {job.id}")
+        session.output.say(f"Next: {session.typed(f'gen302 save {job.id}')}")
     return code
