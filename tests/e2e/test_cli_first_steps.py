@@ -45,10 +45,11 @@ def test_init_asks_three_questions(monkeypatch: pytest.MonkeyPatch, capsys: pyte
         def isatty(self) -> bool:
             return True
 
-    monkeypatch.setattr("sys.stdin", Person("midjourney\n\nMY_KEY\n"))
+    monkeypatch.setattr("sys.stdin", Person("midjorney\nmidjourney\n\nMY_KEY\n"))
     assert main(["init"]) == 0
     told = capsys.readouterr()
-    assert told.err.count("?\n") == 3
+    assert told.err.count("?\n") == 4  # a slip is asked about again
+    assert "There is no 'midjorney' among them." in told.err
     assert told.out.splitlines() == [str(Path(config.CONFIG_NAME).absolute())]
     made = config.load_settings().providers["midjourney"]
     assert (made.gateway, made.api_key_env) == ("302ai", "MY_KEY")

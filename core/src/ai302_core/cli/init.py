@@ -65,7 +65,7 @@ def _init(session: Session) -> int:
     if not os.environ.get(variable):
         shown = f'$env:{variable} = "..."' if os.name == "nt" else f"export {variable}=..."
         session.output.say(f"The key belongs in the environment: {shown}")
-    session.output.say("Next: gen302 doctor")
+    session.output.say(f"Next: {session.typed('gen302 doctor')}")
     if session.output.as_json:
         session.output.record({"v": 1, "file": str(target), "exit": 0})
     else:
@@ -73,14 +73,20 @@ def _init(session: Session) -> int:
     return 0
 
 
-def _asked(session: Session, question: str, usual: str) -> str:
-    """The answer to a question, on stderr so that stdout stays data. Raises ParameterError when there is none."""
-    session.output.say(f"{question}{f' [{usual}]' if usual else ''}?")
-    answer = sys.stdin.readline()
-    found = answer.strip() or usual
-    if not answer or not found:
-        raise ParameterError("There was no answer; nothing was written.", hint="gen302 init --help")
-    return found
+def _asked(session: Session, question: str, usual: str, among: Sequence[str] = ()) -> str:
+    """The answer to a question, on stderr so that stdout stays data; asked again for one that is not among these.
+
+    Raises ParameterError when there is none.
+    """
+    while True:
+        session.output.say(f"{question}{f' [{usual}]' if usual else ''}?")
+        answer = sys.stdin.readline()
+        found = answer.strip() or usual
+        if not answer or not found:
+            raise ParameterError("There was no answer; nothing was written.", hint="gen302 init --help")
+        if not among or found in among:
+            return found
+        session.output.say(f"There is no {found!r} among them.")
 
 
 def _family(session: Session, asks: bool) -> str:
@@ -88,14 +94,14 @@ def _family(session: Session, asks: bool) -> str:
     if not names:
         raise ConfigError("No family is installed.", hint="gen302 plugins  # says how")
     usual = "midjourney" if "midjourney" in names else names[0]
-    return usual if not asks else _asked(session, f"Which family shall serve ({', '.join(names)})", usual)
+    return usual if not asks else _asked(session, f"Which family shall serve ({', '.join(names)})", usual, names)
 
 
 def _which(session: Session, family: Family, asks: bool) -> str:
     names = [gateway.name for gateway in family.gateways]
     if not asks or len(names) == 1:
         return names[0]
-    return _asked(session, f"Through which gateway ({', '.join(names)})", names[0])
+    return _asked(session, f"Through which gateway ({', '.join(names)})", names[0], names)
 
 
 def _gateway(name: str, family: Family) -> Gateway:
