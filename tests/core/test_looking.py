@@ -450,6 +450,17 @@ def test_who_looks_elsewhere_does_not_open_an_answered_window_again(
     stands = ledger.job(job.id)
     assert stands is not None
     assert stands.status is (Status.UNCONFIRMED if when == "lost" else Status.RUNNING)
+    fed.answers.append(_reply({"data": {"id": 42, "status": "a new word"}}))
+    (seen,) = fed.run(looking.look(account, [stands]))
+    assert seen.job.status is stands.status, "a word nobody knows does not say that an answer was heard"
+    fed.answers.append(_reply({"data": {"id": 42, "status": "run"}}))
+    (seen,) = fed.run(looking.look(account, [seen.job]))
+    assert (seen.job.status, seen.job.answered) == (Status.RUNNING, True), "this one does"
+    look_elsewhere()
+    fed.answers.append(_reply({"data": {"id": 42, "status": "done", "url": "https://f.example/1.png"}}))
+    assert fed.run(looking.look(account, [seen.job]))[0].job.status is Status.SUCCEEDED
+    with pytest.raises((KeyConflict, ParameterError)):
+        elsewhere.run(acting.act(account, window.job, "continue", {"prompt": "a hat"}))
     assert (len(fed.paid), elsewhere.paid) == (2, [])
     ledger.close()
 

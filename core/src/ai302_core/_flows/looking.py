@@ -189,7 +189,7 @@ def read(
     warnings = list(job.warnings)
     if found is None:
         _warn_once(warnings, "unknown_status", f"{account.name} says {word!r}, which is no status we know; waiting on.")
-        found = job.status if job.status.followed else Status.RUNNING
+        found = job.status if job.status.followed or job.status is Status.UNCONFIRMED else Status.RUNNING
     if found is Status.INPUT_REQUIRED and (job.answered or job.status is Status.UNCONFIRMED):
         # The window was answered and the service has not caught up, or nobody knows whether it was.
         found = job.status if job.status is Status.UNCONFIRMED else Status.RUNNING
@@ -225,6 +225,8 @@ def read(
         warnings=tuple(warnings),
         actions=actions,
         needs=needs,
+        # It goes on: the answer to its window was heard, though the answer to that was lost.
+        answered=job.answered or (job.status is Status.UNCONFIRMED and found.followed),
         submitted_at=(times and reading.moment(document, times.submitted)) or job.submitted_at,
         started_at=(times and reading.moment(document, times.started)) or job.started_at,
         finished_at=((times and reading.moment(document, times.finished)) or now) if found.settled else None,

@@ -17,6 +17,9 @@ from ai302_core.ledger import Claim, FileRecord, Intent
 
 from .rows import caught_up, words
 
+_OVER = 10_000
+"""Settled jobs whose names are kept, so that no older snapshot of one opens it again."""
+
 _BUSY = frozenset({Status.SUBMITTING, Status.QUEUED, Status.RUNNING})
 
 
@@ -38,6 +41,7 @@ class NoLedger:
         self._lock = threading.Lock()
         self._open: dict[str, Job] = {}
         self._once: dict[str, str] = {}
+        self._over: dict[str, None] = {}
         self._begun: dict[str, tuple[str, datetime]] = {}
 
     def find_key(self, key: str, digest: str) -> Claim | None:
@@ -90,7 +94,10 @@ class NoLedger:
             if job.status.settled:
                 self._open.pop(job.id, None)
                 self._once = {digest: entry for digest, entry in self._once.items() if entry != job.id}
-            else:
+                self._over[job.id] = None
+                if len(self._over) > _OVER:
+                    del self._over[next(iter(self._over))]
+            elif job.id not in self._over:
                 self._open[job.id] = job
         return job
 

@@ -152,7 +152,7 @@ def caught_up(job: Job, stands: Job) -> Job | None:
     """
     asks = job.status is Status.INPUT_REQUIRED
     lost = stands.status is Status.UNCONFIRMED and stands.remote_id is not None
-    if stands.status is Status.SUBMITTING or (lost and asks):
+    if stands.status is Status.SUBMITTING or (lost and not (job.answered or job.status.settled)):
         return None
     if not stands.answered or job.answered:
         return job
