@@ -264,6 +264,7 @@ def test_what_is_told_before_and_after_can_be_acted_on(sandbox: RunningSandbox, 
     told = gen302(*typed, "-o", "shots/{sku}-{n}", expect=9).stderr
     assert "note: the prompt names an empty cell: {name} in line 4." in told
     assert "note: line 2, line 3 save to the same names" in told
+    assert " for november: 0 of 3 rows" in told  # said as soon as the first is paid, not after a silent while
     (again,) = (line.removeprefix("Goes on: ") for line in told.splitlines() if line.startswith("Goes on: "))
     dead.times = dead.hits
     gen302(*shlex.split(again)[1:])

@@ -68,22 +68,28 @@ class _Plain:
         self._tally = tally
         self._pace = Pace()
         self._open: set[str] = set()
-        self._last = 0.0
+        self._last: float | None = None
 
     def update(self, job: Job) -> None:
         if job.status.settled:
             self._open.discard(job.id)
         else:
             self._open.add(job.id)
+        if self._last is None:  # the first that is paid: a silent minute would be a long one
+            self._tell()
 
     def outcome(self, outcome: Outcome) -> None:
         if outcome.job is not None:
             self._open.discard(outcome.job.id)
-        tally, passed = self._tally, self._pace.passed()
+        if self._pace.passed() - (self._last or 0.0) >= PAUSE:
+            self._tell()
+
+    def _tell(self) -> None:
+        tally = self._tally
         left = self._pace.left(tally.done, tally.rows)
-        if passed - self._last < PAUSE or tally.done >= tally.rows:
+        if tally.done >= tally.rows:
             return
-        self._last = passed
+        self._last = self._pace.passed()
         self._say(f"{now().astimezone():%H:%M:%S} {headline(tally, len(self._open), left)}")
 
 
