@@ -90,20 +90,22 @@ MODULES = CORE_MODULES + PLUGIN_MODULES
 PRESENT = {module.room for module in CORE_MODULES} - {"__init__"}
 
 
-def statements(tree: ast.AST, *, checking: bool = False) -> Iterator[ast.AST]:
-    """Every node, `if TYPE_CHECKING:` left out unless asked for."""
-    for node in ast.iter_child_nodes(tree):
+def statements(tree: ast.AST, *, checking: bool = False) -> Iterator[ast.stmt]:
+    """Every statement, `if TYPE_CHECKING:` left out unless asked for."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
         if (
             isinstance(node, ast.If)
             and not checking
+            and isinstance(node.test, (ast.Name, ast.Attribute))
             and ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
         ):
-            for other in node.orelse:
-                yield other
-                yield from statements(other)
+            waiting += node.orelse
             continue
-        yield node
-        yield from statements(node, checking=checking)
+        if isinstance(node, ast.stmt):
+            yield node
+        waiting += (child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr))
 
 
 @cache
