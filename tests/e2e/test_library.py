@@ -252,6 +252,9 @@ def test_what_is_no_request_job_or_key_is_told_before_money_moves(shop: Shop, mo
         ("run", ("a lantern",), {}, "ImageRequest("),
         ("submit", (ImageRequest("a lantern"),), {"key": 4711}, "key that is text"),
         ("submit", (ImageRequest("a lantern"),), {"key": " "}, "not an empty one"),
+        ("submit", (ImageRequest("a lantern"),), {"timeout": "5"}, "a timeout in seconds"),
+        ("run", (ImageRequest("a lantern"),), {"timeout": "5"}, "a timeout in seconds"),
+        ("run", (ImageRequest("a lantern"),), {"timeout": float("nan")}, "not nan"),
         ("wait", ("261121-aaaaaaaa",), {}, "provider.job(ID)"),
         ("save", ("261121-aaaaaaaa",), {}, "a job, a result or an asset"),
     ]

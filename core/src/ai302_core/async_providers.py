@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from . import _many, downloads
 from ._connection import Connection
-from ._flows import acting, asking, costs, outcomes, reconciling, routing, settling, several
+from ._flows import acting, additions, asking, costs, outcomes, reconciling, routing, settling, several
 from ._flows.submitting import Order
 from ._flows.waiting import OnUpdate
 from .assets import Asset
@@ -89,6 +89,7 @@ class AsyncProvider:
         webhook: str | None = None,
     ) -> Result:
         """See `Provider.run`."""
+        additions.check_timeout(timeout)
         job = await self.submit(request, key=key, again=again, lenient=lenient, save_to=save_to, webhook=webhook)
         if on_update is not None:
             on_update(job)

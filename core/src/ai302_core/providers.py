@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ._connection import Connection
-from ._flows import acting, asking, costs, outcomes, reconciling, routing, settling, several
+from ._flows import acting, additions, asking, costs, outcomes, reconciling, routing, settling, several
 from ._flows.submitting import Order
 from ._flows.waiting import OnUpdate
 from .assets import Asset
@@ -113,6 +113,7 @@ class Provider:
         webhook: str | None = None,
     ) -> Result:
         """Submit, wait, and save if `save_to` says where. See `submit`, `wait` and `save` for what is raised."""
+        additions.check_timeout(timeout)
         job = self.submit(request, key=key, again=again, lenient=lenient, save_to=save_to, webhook=webhook)
         if on_update is not None:
             on_update(job)

@@ -19,7 +19,7 @@ R = TypeVar("R", bound="Request")
 T = TypeVar("T")
 
 
-def expect(value: object, kind: type[T], like: str) -> T:
+def expect(value: object, kind: type[T] | tuple[type[T], ...], like: str) -> T:
     """`value`, which is a `kind`. Raises ParameterError that shows one; checked before money moves."""
     if isinstance(value, kind):
         return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from urllib.parse import quote, urlsplit
 
@@ -18,10 +19,19 @@ LONGEST = 2000
 """Characters of an address: the shortest bound known of any service (wire/midjourney.md 2.2, 2026-11-21)."""
 
 
-def check_key(key: str | None) -> None:
-    """Refuse a key that names nothing: two intentions would share it. Raises ParameterError."""
+def check_terms(account: Account, operation: Operation, webhook: str | None, timeout: float, key: str | None) -> None:
+    """Refuse, before anything is read or sent, terms that mean nothing. Raises ParameterError."""
+    # Two intentions would share an empty key.
     if key is not None and not expect(key, str, 'a key that is text, such as "order-4711"').strip():
         raise ParameterError("key: expected a name for the intention, not an empty one. Nothing was sent.", field="key")
+    check_timeout(timeout)
+    check_webhook(account, operation, webhook)
+
+
+def check_timeout(timeout: float | None) -> None:
+    """Refuse what is no number of seconds: compared once something was paid, it would raise then."""
+    if timeout is not None and math.isnan(expect(timeout, (float, int), "a timeout in seconds, such as 60")):
+        raise ParameterError("timeout: expected seconds, such as 60, not nan. Nothing was sent.", field="timeout")
 
 
 def check_webhook(account: Account, operation: Operation, address: str | None) -> None:

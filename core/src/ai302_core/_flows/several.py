@@ -48,7 +48,7 @@ def act_all(
     if held := (yield from _held(account, orders, digest)):
         return held
     made = planning.plan(account, request, parent=job, operation=operation)
-    additions.check_webhook(account, operation, webhook)
+    additions.check_terms(account, operation, webhook, timeout, key)
     rows: list[Job] = []
     for order in orders:
         rows.append((yield from submitting.new_job(account, made, request, order)))

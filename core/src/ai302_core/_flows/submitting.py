@@ -106,8 +106,7 @@ def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
             hint="Leave `ledger` at its default, or drop the key.",
         )
     made = planning.plan(account, request, lenient=order.lenient, parent=order.parent, operation=order.operation)
-    additions.check_key(order.key)
-    additions.check_webhook(account, made.operation, order.webhook)
+    additions.check_terms(account, made.operation, order.webhook, order.timeout, order.key)
     if order.save_to is not None:
         order = replace(order, save_to=naming.fill(order.save_to, {}))
     loaded = yield from pictures(made.request)
@@ -309,7 +308,7 @@ def answer_window(
     known = {name: value for name, value in values.items() if value is not None}
     request = planning.press(operation, "continue", job.remote_id, action, known)
     made = planning.plan(account, request, parent=job, operation=operation)
-    additions.check_webhook(account, operation, webhook)
+    additions.check_terms(account, operation, webhook, timeout, None)
     loaded = yield from pictures(made.request)
     made = additions.added(account, made, webhook, job.id)
     call, _ = yield from uploading.ready(account, made, loaded, timeout)
