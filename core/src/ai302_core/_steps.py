@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 from . import _paths
-from ._frozen import once, swift
+from ._frozen import once
 from .errors import Ai302Error, LedgerError, TransportError
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ class Step(Generic[T]):
 Flow: TypeAlias = Generator[Step[Any], Any, T]
 
 
-@swift
 @dataclass(frozen=True)
 class Call:
     """One HTTP request, ready to send. The secret header is apart, so that nothing prints it.
@@ -59,7 +58,6 @@ class Call:
     built: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
 
-@swift
 @dataclass(frozen=True)
 class Reply:
     """What came back: status, headers in lower case, the whole body (bounded by the driver)."""
@@ -107,7 +105,6 @@ class Picture:
         return f"data:{self.media_type};base64,{base64.b64encode(self.content or b'').decode()}"
 
 
-@swift
 @dataclass(frozen=True)
 class Send(Step[Reply]):
     """Send a free request. Raises TransportError."""
@@ -115,7 +112,6 @@ class Send(Step[Reply]):
     call: Call
 
 
-@swift
 @dataclass(frozen=True)
 class Receipt:
     """What is written down in the same breath as a paid request's answer.
@@ -138,7 +134,6 @@ class Receipt:
     trouble: LedgerError | None = None
 
 
-@swift
 @dataclass(frozen=True)
 class Paid(Step[Receipt]):
     """Send a paid request once and record its receipt, as one step that no cancellation can split.
@@ -150,7 +145,6 @@ class Paid(Step[Receipt]):
     receipt: Callable[[Reply | TransportError, datetime], Receipt]
 
 
-@swift
 @dataclass(frozen=True)
 class Sleep(Step[None]):
     """Wait for `seconds`, give or take the fraction `spread`. The only step a Ctrl-C or a cancellation may end.
@@ -186,7 +180,6 @@ class NewId(Step[str]):
     """A new job id: the day and eight random letters and digits, such as "261121-k3v9xq2m"."""
 
 
-@swift
 @dataclass(frozen=True)
 class Record(Step[T]):
     """Read or write the ledger."""

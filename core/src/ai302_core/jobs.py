@@ -10,7 +10,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-from ._frozen import swift
 from ._vocabulary import Rule
 from .assets import Asset, from_iso, to_iso
 from .errors import Ai302Error, Billed
@@ -83,7 +82,6 @@ class Action:
     jobs: int = 1
 
 
-@swift
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """A snapshot of one paid intention; every call returns a new one.

@@ -14,7 +14,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from ._frozen import swift
 from .errors import ParameterError
 from .jobs import Job, Status
 
@@ -37,7 +36,6 @@ class Limits:
     stale_after: float = 900.0
 
 
-@swift
 @dataclass(frozen=True, kw_only=True)
 class Intent:
     """What is about to be paid for.
@@ -57,7 +55,6 @@ class Intent:
     limits: Limits = field(default_factory=Limits)
 
 
-@swift
 @dataclass(frozen=True, kw_only=True)
 class Claim:
     """The answer to an intent.

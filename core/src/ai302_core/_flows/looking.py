@@ -9,7 +9,7 @@ from datetime import datetime
 from ai302_core import _links, _paths
 from ai302_core._accounts import Account
 from ai302_core._files import keeping
-from ai302_core._frozen import changed, swift
+from ai302_core._frozen import changed
 from ai302_core._steps import Call, Flow, Now, Picture, Record, Reply, Send, Turn
 from ai302_core._wire import calls, reading
 from ai302_core._wire import inline as _inline
@@ -25,7 +25,6 @@ _ALIKE = 5  # warnings of one kind: a service may say another unknown word at ev
 _BUTTONS = 200  # actions a job may offer
 
 
-@swift
 @dataclass(frozen=True, kw_only=True)
 class Look:
     """What one look saw: the snapshot after it, or the trouble it met; and when, where an answer came."""

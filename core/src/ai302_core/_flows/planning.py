@@ -11,7 +11,6 @@ from difflib import get_close_matches
 from typing import Any
 
 from ai302_core._accounts import Account
-from ai302_core._frozen import swift
 from ai302_core._steps import Call, Picture
 from ai302_core._wire import calls
 from ai302_core.errors import ConfigError, NotFoundError, ParameterError, PluginError
@@ -26,7 +25,6 @@ _DIGESTED = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",",
 _OWN = {"extra", "query", "action", "task", "values", "needs"}
 
 
-@swift
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """A request on its way: the operation that serves it, its values with defaults, its route and warnings."""

@@ -10,7 +10,7 @@ from ai302_core import _policies
 from ai302_core._accounts import Account
 from ai302_core._files import media as _media
 from ai302_core._files import naming
-from ai302_core._frozen import changed, swift
+from ai302_core._frozen import changed
 from ai302_core._steps import Call, Flow, Load, NewId, Now, Paid, Picture, Receipt, Record, Reply, Sleep
 from ai302_core.errors import ConfigError, KeyConflict, ParameterError, RateLimitError, TransportError
 from ai302_core.family import Operation
@@ -25,7 +25,6 @@ OVER = frozenset({Status.FAILED, Status.CANCELED, Status.ABANDONED})
 _WAITS_FOR_OWNER = 0.1
 
 
-@swift
 @dataclass(frozen=True, kw_only=True)
 class Order:
     """How an intention is to be bought.

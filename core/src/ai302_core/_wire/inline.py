@@ -12,7 +12,6 @@ from typing import Any, cast
 from ai302_core import _paths
 from ai302_core._files.media import data_content
 from ai302_core._files.sniffing import HEAD, pixels, sniff
-from ai302_core._frozen import swift
 from ai302_core._steps import Picture, Reply
 from ai302_core.assets import Asset, AssetKind
 
@@ -22,7 +21,6 @@ _LEAST = 64  # characters of base64 that can hold a file at all
 _SURE = 1000  # and those from which on even a weak sign is believed
 
 
-@swift
 @dataclass(frozen=True)
 class Carried:
     """An answer and the files that were in it.
