@@ -18,11 +18,15 @@ from ._flows import acting, looking, settling, waiting
 from ._flows import outcomes as _outcomes
 from ._flows.following import Agenda, Batch, Followed, Jobs, Lying
 from ._flows.waiting import OnUpdate
+from ._turns import Desk
 from .errors import Ai302Error
 from .jobs import Job, Outcome, Status
 
 IN_FLIGHT = 64
 """Looks and downloads one process has on the wire at once."""
+
+READING = 4
+"""Answers that are read and written down at once, as many as there are threads for the disk."""
 
 
 class Crowd:
@@ -51,6 +55,7 @@ class Crowd:
         self._woken = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(IN_FLIGHT)
+        self._desks = asyncio.Semaphore(READING)
         self._crash: BaseException | None = None
         self.expected = 0
 
@@ -161,16 +166,19 @@ class Crowd:
 
     async def _look(self, batch: Batch) -> None:
         account = batch[0].kind.account
+        desk = Desk(self._desks)
         await _clock.turn()
         try:
             driver = self._connection.async_driver(account)
-            looks = await driver.run(looking.look_together(account, Jobs(batch)))
-            await _clock.turn(begun=True)  # they lie whole in memory
+            looks = await driver.run(looking.look_together(account, Jobs(batch)), desk)
+            await _clock.turn(begun=True)
             finished = self._agenda.take(batch, looks, _clock.now())
         except Ai302Error as problem:
             finished = batch
             for entry in batch:
                 entry.error = problem
+        finally:
+            desk.rise()
         self._looks -= 1
         self._woken.set()
         if self._on_update is not None:

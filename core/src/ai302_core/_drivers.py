@@ -170,8 +170,8 @@ class AsyncDriver:
             self._pools[name] = ThreadPoolExecutor(size, thread_name_prefix=f"gen302-{name}")
         return self._pools[name]
 
-    async def run(self, flow: Flow[T]) -> T:
-        """The flow's outcome, or what it raises."""
+    async def run(self, flow: Flow[T], desk: _turns.Desk | None = None) -> T:
+        """The flow's outcome, or what it raises. A `desk` is sat at from an answer until another is asked for."""
         canceled: asyncio.CancelledError | None = None
         try:
             step = next(flow)
@@ -181,6 +181,10 @@ class AsyncDriver:
                         raise canceled
                     if isinstance(step, (Record, Save, Load)):
                         outcome, canceled = await self._on_disk(step)
+                    elif desk is not None and isinstance(step, Send):
+                        desk.rise()
+                        outcome = await self._perform(step)
+                        await desk.sit()
                     else:
                         outcome = await self._perform(step)
                 except BaseException as failure:  # noqa: BLE001 - whatever it is, the flow decides
@@ -212,9 +216,7 @@ class AsyncDriver:
         match step:
             case Send():
                 reply = await self._transport.send_async(step.call)
-                await (
-                    _clock.turn()
-                )  # of the answers that came, one after the other: what is read of each lies in memory
+                await _clock.turn()  # many came at one moment
                 return reply
             case Sleep():
                 seconds = _clock.spread(step.seconds, step.spread)

@@ -6,7 +6,10 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from asyncio import Semaphore
 
 PAID_AT_ONCE = 16
 """Paid calls that one async provider has on the wire at once."""
@@ -74,3 +77,23 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+class Desk:
+    """A place for who reads an answer: what was read lies whole in memory, so only a few of many may sit at once."""
+
+    def __init__(self, places: Semaphore) -> None:
+        self._places = places
+        self._seated = False
+
+    async def sit(self) -> None:
+        """Wait for a place, unless this one has it."""
+        if not self._seated:
+            await self._places.acquire()
+            self._seated = True
+
+    def rise(self) -> None:
+        """Leave it to the next."""
+        if self._seated:
+            self._seated = False
+            self._places.release()
