@@ -72,12 +72,12 @@ class Kept(following.Agenda):
         super().__init__()
         self._planned: dict[str, tuple[datetime, datetime]] = {}
 
-    def add(self, entry: following.Followed, now: datetime) -> None:
+    def add(self, entry: following.Followed, now: datetime, place: float | None = None) -> None:
         """As the agenda does."""
         before = now if entry.looked else entry.created_at
         wait = entry.wait(entry.kind.schedule, entry.created_at, now)
         self._planned[entry.id] = before, now + timedelta(seconds=wait)
-        super().add(entry, now)
+        super().add(entry, now, place)
 
     def due(self, now: datetime, most: int) -> Iterator[following.Batch]:
         """As the agenda does."""

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from ai302_core import Asset, AsyncProvider, ImageRequest, _crowd, aconnect, connect
-from ai302_core._flows.following import Agenda, Batch
+from ai302_core._flows.following import Agenda, Batch, Followed
 from ai302_core._flows.looking import Look
 
 from .measuring import Row, server, settings, told
@@ -47,7 +47,7 @@ class Noting(Agenda):
             self._planned.update((entry.id, moments[entry.id]) for entry in batch)
             yield batch
 
-    def take(self, batch: Batch, looks: list[Look], now: datetime) -> Batch:
+    def take(self, batch: Batch, looks: list[Look], now: datetime) -> Iterator[Followed | None]:
         """The same; notes how late it is."""
         self._late += [(now - self._planned.pop(entry.id)).total_seconds() for entry in batch]
         return super().take(batch, looks, now)

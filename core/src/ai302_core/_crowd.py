@@ -171,8 +171,10 @@ class Crowd:
         try:
             driver = self._connection.async_driver(account)
             looks = await driver.run(looking.look_together(account, Jobs(batch)), desk)
-            await _clock.turn(begun=True)
-            finished = self._agenda.take(batch, looks, _clock.now())
+            finished: Batch = []
+            for entry in self._agenda.take(batch, looks, _clock.now()):
+                finished += [] if entry is None else [entry]
+                await _clock.turn(begun=True)  # a list is long
         except Ai302Error as problem:
             finished = batch
             for entry in batch:

@@ -158,11 +158,11 @@ class Agenda:
         """A job of this agenda that lay."""
         return Followed.risen(self._kinds[lying[0]], lying)
 
-    def add(self, entry: Followed, now: datetime) -> None:
-        """Plan the next look at a job."""
+    def add(self, entry: Followed, now: datetime, place: float | None = None) -> None:
+        """Plan the next look at a job, at its list's `place` between early and late."""
         self._count += 1
         last = max(now, entry.since + timedelta(seconds=entry.kind.limit))
-        wait = self._apart(entry, entry.wait(entry.kind.schedule, entry.created_at, now))
+        wait = self._apart(entry, entry.wait(entry.kind.schedule, entry.created_at, now), place)
         due = min(last, now + timedelta(seconds=wait))
         if entry.id in self._called:
             self._called.discard(entry.id)
@@ -176,18 +176,17 @@ class Agenda:
         self._places.pop(job_id, None)
         self._called.discard(job_id)
 
-    def _apart(self, entry: Followed, wait: float) -> float:
+    def _apart(self, entry: Followed, wait: float, place: float | None) -> float:
         """The wait, varied by SPREAD: what began together, or was late together once, would come together for ever."""
         looked, schedule = entry.looked, entry.kind.schedule
         if entry.failures or not (looked or entry.kind.together == 1):  # a list is to be full; trouble has its own wait
             return wait
-        if not looked:
-            self._move()
-        varied = wait + (2 * self._place - 1) * SPREAD * min(wait, schedule.interval)
+        varied = wait + (2 * (self._next() if place is None else place) - 1) * SPREAD * min(wait, schedule.interval)
         return min(varied, max(wait, schedule.maximum) if looked else wait)
 
-    def _move(self) -> None:
+    def _next(self) -> float:
         self._place = (self._place + _GOLDEN) % 1.0
+        return self._place
 
     def follows(self, job_id: str) -> bool:
         """Whether a job is followed, from any thread."""
@@ -239,10 +238,9 @@ class Agenda:
             most -= 1
             yield batch
 
-    def take(self, batch: Batch, looks: list[Look], now: datetime) -> Batch:
-        """Note what was seen; those that are over come back, the others are planned again."""
-        finished: Batch = []
-        self._move()  # once: what came as one list is one list again
+    def take(self, batch: Batch, looks: list[Look], now: datetime) -> Iterator[Followed | None]:
+        """Note what was seen, a job at a time: each that is over comes back, None stands for one planned again."""
+        place = self._next()  # once: what came as one list is one list again
         for entry, seen in zip(batch, looks, strict=True):
             entry.rest(seen.job)
             try:
@@ -251,11 +249,9 @@ class Agenda:
                 entry.error = problem
             if not entry.over and (now - entry.since).total_seconds() >= entry.kind.limit:
                 entry.error = outcomes.overdue(entry.kind.account, seen.job, entry.kind.limit)
-            if entry.over:
-                finished.append(entry)
-            else:
-                self.add(entry, now)
-        return finished
+            if not entry.over:
+                self.add(entry, now, place)
+            yield entry if entry.over else None
 
 
 def _together(one: Followed, other: Followed) -> bool:
