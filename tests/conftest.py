@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import coverage
 import httpx
 import pytest
 from hypothesis import settings
@@ -53,10 +54,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def _measuring(config: pytest.Config) -> Any:
+    """What starts and stops the measuring of pytest-cov, or None."""
+    return getattr(config.pluginmanager.get_plugin("_cov"), "cov_controller", None)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Iterator[None]:
     """Finding the tests is not measured, only what the measured packages do while they are imported."""
-    measuring = getattr(session.config.pluginmanager.get_plugin("_cov"), "cov_controller", None)
+    measuring = _measuring(session.config)
     if measuring is None or not measuring.started:
         return (yield)
     for package in sorted(path.parent.name for path in ROOT.glob("*/**/src/*/__init__.py")):
@@ -65,6 +71,9 @@ def pytest_collection(session: pytest.Session) -> Iterator[None]:
             if not module.name.endswith((".__main__", ".testing.fixtures")):
                 importlib.import_module(module.name)
     measuring.pause()
+    # pytest-cov begins in a worker of xdist before it knows that it is one, and what it began goes on beneath.
+    while hasattr(session.config, "workerinput") and (beneath := coverage.Coverage.current()):
+        beneath.stop()
     try:
         return (yield)
     finally:
@@ -88,7 +97,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             or twin
             or getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
         ):
-            item.add_marker(pytest.mark.no_cover)
+            item.add_marker(pytest.mark.unmeasured)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Measuring stops and starts where that changes, fixtures included; pytest-cov's own marker knows calls alone."""
+    measuring, wanted = _measuring(item.config), item.get_closest_marker("unmeasured") is None
+    if measuring is not None and measuring.started is not wanted:
+        (measuring.resume if wanted else measuring.pause)()
+    return (yield)
 
 
 def _settle_in(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from ai302_core.jobs import Job, Status
 from ai302_core.ledger import Intent
 from ai302_core.requests import ImageRequest
 
-pytestmark = pytest.mark.no_cover  # processes by the dozen, where tests/core/test_ledger.py says the same in one
+pytestmark = pytest.mark.unmeasured  # processes by the dozen, where tests/core/test_ledger.py says the same in one
 
 # What every child can say; `go()` tells the parent it is ready and waits for its word.
 PREAMBLE = """

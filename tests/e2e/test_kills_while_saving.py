@@ -16,7 +16,7 @@ from ai302_core import ImageRequest
 
 pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="kill -9 is a POSIX signal"),
-    pytest.mark.no_cover,  # who is killed has nothing to tell
+    pytest.mark.unmeasured,  # who is killed has nothing to tell
 ]
 
 Shop = Any
