@@ -27,8 +27,9 @@ from ai302_core._drivers import AsyncDriver, SyncDriver
 from ai302_core._flows import submitting
 from ai302_core._flows.submitting import Order
 from ai302_core._http import Transport
+from ai302_core._steps import Call, Flow, Record, Reply, Send
 from ai302_core._stopping import Interrupted, Stop
-from ai302_core._turns import AHEAD, PAID_AT_ONCE
+from ai302_core._turns import AHEAD, PAID_AT_ONCE, Desk
 from ai302_core.jobs import Status
 from ai302_core.requests import ImageRequest
 
@@ -117,6 +118,42 @@ def test_random_cancels_lose_no_receipt(shop: Any, gateway: Gateway, seed: int) 
     assert lost(gateway, ledger) == set()
     assert 0 < len(gateway.paid) < 40
     assert not [job for job in ledger.jobs() if job.status in (Status.SUBMITTING, Status.UNCONFIRMED)]
+
+
+def test_only_a_few_answers_are_read_at_once(shop: Any) -> None:
+    _, _, ledger = shop
+    reading = most = 0
+
+    class Prompt(Transport):
+        async def send_async(self, call: Call) -> Reply:
+            return Reply(200, {}, b"{}")
+
+    def read(steps: int) -> Flow[None]:
+        nonlocal reading, most
+        for _ in range(steps):
+            yield from Send(Call("GET", "http://127.0.0.1/"))
+            reading += 1
+            most = max(most, reading)
+            yield from Record(lambda _: time.sleep(0.002))
+            reading -= 1
+
+    async def main() -> None:
+        transport, desks = Prompt(Timeouts()), asyncio.Semaphore(3)
+        driver = AsyncDriver(transport, ledger)
+
+        async def look() -> None:
+            desk = Desk(desks)
+            try:
+                await driver.run(read(2), desk)
+            finally:
+                desk.rise()
+
+        await asyncio.wait_for(asyncio.gather(*(look() for _ in range(20))), 30)
+        assert not desks.locked(), "each has left its desk"
+        await driver.aclose()
+
+    asyncio.run(main())
+    assert most == 3
 
 
 def test_a_canceled_caller_returns_at_once(shop: Any, gateway: Gateway) -> None:
