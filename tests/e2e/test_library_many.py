@@ -169,7 +169,7 @@ def test_killed_before_the_answer_it_is_unconfirmed_and_not_sent_again(
     open_shop: Callable[..., Shop], mode: str
 ) -> None:
     shop = open_shop(speed=0)
-    shop.sandbox.fault("submit", "late", seconds=3.0)
+    shop.sandbox.fault("submit", "late", seconds=20.0)
     with process(shop, "run") as child:
         until(lambda: shop.sandbox.paid == 1)
         child.send_signal(signal.SIGKILL)
