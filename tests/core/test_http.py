@@ -180,7 +180,7 @@ def test_silence_counts_as_sent(serve: Any, transport: Transport) -> None:
 def test_a_dripping_answer_ends(serve: Any, transport: Transport) -> None:
     def drip(peer: socket.socket, head: bytes, number: int) -> None:
         peer.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
-        for _ in range(200):
+        for _ in range(1200):
             peer.sendall(b" ")
             time.sleep(0.05)
 
@@ -189,7 +189,7 @@ def test_a_dripping_answer_ends(serve: Any, transport: Transport) -> None:
     started = time.monotonic()
     with pytest.raises(TransportError, match=r"drips|in time"):
         quick.send(post(server.url))
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 30
     quick.close()
 
 

@@ -47,7 +47,7 @@ def test_a_wake_and_a_close_in_one_moment_end_the_following(turns: int) -> None:
         for _ in range(turns):
             await asyncio.sleep(0)
         following.cancel()
-        ended, _ = await asyncio.wait({following}, timeout=1)
+        ended, _ = await asyncio.wait({following}, timeout=20)
         if not ended:
             following.cancel()
         return bool(ended)

@@ -129,11 +129,11 @@ def remembering(call: Callable[[], T]) -> tuple[T, int]:
 
 
 def drops() -> Iterable[bytes]:
-    return slowly(b"HTTP/1.1 200 OK\r\n", *(f"x-{number}: 1\r\n".encode() for number in range(80)))
+    return slowly(b"HTTP/1.1 200 OK\r\n", *(f"x-{number}: 1\r\n".encode() for number in range(600)))
 
 
 def dropping_continues() -> Iterable[bytes]:
-    return slowly(*[b"HTTP/1.1 100 Continue\r\n\r\n"] * 80)
+    return slowly(*[b"HTTP/1.1 100 Continue\r\n\r\n"] * 600)
 
 
 def flood_of_continues() -> Iterable[bytes]:
@@ -146,7 +146,7 @@ def test_headers_that_never_end(serve: Any, ask: Any, answer: Pieces) -> None:
     service = serve(lambda: [OK], answer)
     began = time.monotonic()
     first, second = ask(service.url, 2)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert isinstance(first, Reply)
     assert isinstance(second, TransportError)
     assert second.sent is True
@@ -224,10 +224,10 @@ def test_a_file_of_any_size_takes_no_memory(serve: Any, fetch: Any, tmp_path: Pa
 
 def test_a_file_that_drips_is_broken_off_and_kept_for_the_next_try(serve: Any, fetch: Any, tmp_path: Path) -> None:
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n"
-    service = serve(lambda: slowly(head, *[b"drop"] * 50))
+    service = serve(lambda: slowly(head, *[b"drop"] * 240))
     began = time.monotonic()
     got = fetch(service.url)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 30
     assert "drips" in got.broken
     assert (tmp_path / "part").read_bytes() == b"drop" * (got.size // 4)
     assert 0 < got.size < 200
