@@ -176,10 +176,28 @@ def test_a_packed_answer_is_unpacked(serve: Any, ask: Any) -> None:
     assert reply.document == {"a": 1}
     (reply,) = ask(serve(packed(b"{}", 0, content_encoding="Identity")).url)
     assert reply.document == {}
-    deflated = zlib.compress(b'{"b": 2}').decode("latin-1")
-    head = f"HTTP/1.1 200 OK\r\ncontent-encoding: deflate\r\ncontent-length: {len(deflated)}\r\n\r\n"
-    (reply,) = ask(serve(lambda: [(head + deflated).encode("latin-1")]).url)
-    assert reply.document == {"b": 2}
+
+
+def deflated(content: bytes, *, bare: bool) -> bytes:
+    """In one of the two forms that go by this name: within zlib's two bytes and its sum, or bare."""
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS if bare else zlib.MAX_WBITS)
+    return packer.compress(content) + packer.flush()
+
+
+@pytest.mark.parametrize("bare", [False, True], ids=["zlib", "bare"])
+def test_an_answer_that_comes_deflated_is_no_lost_receipt(serve: Any, ask: Any, bare: bool) -> None:
+    """Only gzip is asked for; deflate is read in both forms all the same, in one piece and a byte at a time."""
+    body = deflated(b'{"b": 2}', bare=bare)
+    head = b"HTTP/1.1 200 OK\r\ncontent-encoding: deflate\r\n"
+    pieces = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
+    service = serve(
+        lambda: [head + b"content-length: %d\r\n\r\n" % len(body) + body],
+        lambda: [head + b"transfer-encoding: chunked\r\n\r\n" + pieces + b"0\r\n\r\n"],
+    )
+    assert [reply.document for reply in ask(service.url, 2)] == [{"b": 2}] * 2
+    assert all(b"\r\naccept-encoding: gzip\r\n" in asked.lower() for asked in service.asked)
+    drops = (bytes([byte]) for byte in body)
+    assert bodies.whole(drops, {"content-encoding": "deflate"}, float("inf")) == b'{"b": 2}'
 
 
 @pytest.mark.parametrize(
@@ -189,11 +207,23 @@ def test_a_packed_answer_is_unpacked(serve: Any, ask: Any) -> None:
         lambda: bomb(2),
         lambda: bomb(3),
         lambda: packed(b"\x1f\x8b no gzip at all", 0, content_encoding="gzip"),
+        lambda: packed(deflated(bytes(40 * MIB), bare=True), 0, content_encoding="deflate"),
+        lambda: packed(b"\x07 nothing deflated", 0, content_encoding="deflate"),
         lambda: packed(b"{}", 0, content_encoding="br"),
         lambda: packed(b"{}", 0, content_encoding="zstd, zstd"),
         lambda: lambda: itertools.chain([b"HTTP/1.1 200 OK\r\n\r\n"], itertools.repeat(bytes(MIB), 40)),
     ],
-    ids=["bomb", "bomb in a bomb", "and once more", "no gzip", "br", "zstd, zstd", "endless"],
+    ids=[
+        "bomb",
+        "bomb in a bomb",
+        "and once more",
+        "no gzip",
+        "bare bomb",
+        "no deflate",
+        "br",
+        "zstd, zstd",
+        "endless",
+    ],
 )
 def test_what_fills_the_memory_is_left(
     serve: Any, ask: Any, made: Callable[[], Pieces], monkeypatch: pytest.MonkeyPatch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import zlib
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,8 +14,12 @@ from ai302_core._clock import ELAPSED, turn
 MAX_BODY = 64 * 2**20
 """Bytes an API answer may have, unpacked; files are streamed and have their own limit."""
 
-ACCEPTED = "gzip, deflate"
-"""What an answer may be packed with, once. Packed twice, a few thousand bytes fill any memory."""
+ACCEPTED = "gzip"
+"""What an answer may be packed with, once. Packed twice, a few thousand bytes fill any memory.
+
+Not asked for is deflate, which comes in two forms; who sends it all the same is understood in both, since what cannot
+be read may be the receipt of something paid.
+"""
 
 
 class TooMuch(Exception):
@@ -96,6 +100,30 @@ def patient(seconds: float) -> Iterator[Patience]:
         PATIENCE.end()
 
 
+class _Unpacking:
+    """A packed body, unpacked as it comes in. Its first two bytes tell what it is."""
+
+    def __init__(self, packing: str) -> None:
+        self._deflate = packing == "deflate"
+        self._head = b""
+        self._unpack: Callable[[bytes, int], bytes] | None = None
+
+    def next(self, piece: bytes, most: int) -> bytes:
+        """What the piece is unpacked, at most so many bytes. Raises zlib.error."""
+        if self._unpack is None:
+            self._head = piece = self._head + piece
+            if len(piece) < 2:
+                return b""
+            bare = self._deflate and piece[:2] != b"\x1f\x8b" and not _led_by_zlib(piece)
+            self._unpack = zlib.decompressobj(-zlib.MAX_WBITS if bare else 32 + zlib.MAX_WBITS).decompress
+        return self._unpack(piece, most)
+
+
+def _led_by_zlib(piece: bytes) -> bool:
+    """Whether it begins as RFC 1950, 2.2 wants it: bare, only a block that fills its first byte with ones would."""
+    return piece[0] & 0x0F == zlib.DEFLATED and int.from_bytes(piece[:2]) % 31 == 0
+
+
 class _Body:
     """A body as it comes in."""
 
@@ -104,7 +132,7 @@ class _Body:
         packed = packing in ("gzip", "x-gzip", "deflate")
         if not packed and packing not in ("", "identity"):
             raise TooMuch(f"the answer is packed as {packing[:40]!r}, which was not asked for")
-        self._unpacking = zlib.decompressobj(32 + zlib.MAX_WBITS) if packed else None
+        self._unpacking = _Unpacking(packing) if packed else None
         self._deadline = deadline
         self.content = bytearray()
 
@@ -113,7 +141,7 @@ class _Body:
             raise TooMuch(_DRIPS)
         if self._unpacking is not None:
             try:
-                piece = self._unpacking.decompress(piece, MAX_BODY + 1 - len(self.content))
+                piece = self._unpacking.next(piece, MAX_BODY + 1 - len(self.content))
             except zlib.error:
                 raise TooMuch("the answer cannot be unpacked") from None
         self.content += piece
