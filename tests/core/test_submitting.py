@@ -11,6 +11,7 @@ import pytest
 from ai302_core._flows import outcomes, planning, reconciling, settling, submitting
 from ai302_core._flows.submitting import Order
 from ai302_core.errors import (
+    ApiError,
     AuthenticationError,
     ContentRejectedError,
     InvalidRequestError,
@@ -72,6 +73,22 @@ def test_an_unclear_answer_is_never_sent_again(account: Any, hand: Any, reply: A
     again = fed.run(submitting.submit(account, CAT, Order(key="k")))
     assert again.id == caught.value.job.id
     assert len(fed.paid) == 1
+
+
+# wire/302ai.md 1.6: all that are documented.
+CODES = (*range(-10012, -10000), -10018, -1024)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_documented_refusal_has_a_next_step(account: Any, hand: Any, reply: Any, code: int) -> None:
+    for said in (code, -code):
+        fed = hand(*[reply({"error": {"err_code": said, "message": "no"}}, 400)] * 2)
+        with pytest.raises((ApiError, JobUnconfirmed)) as caught:
+            fed.run(submitting.submit(account, CAT, Order()))
+        assert len(fed.paid) == 1
+        assert caught.value.hint
+    hour = code == -10012
+    assert ("hour" in caught.value.hint, isinstance(caught.value, RateLimitError)) == (hour, hour)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from ai302_core._accounts import Account
 from ai302_core._frozen import changed
 from ai302_core._steps import Receipt, Reply
 from ai302_core._wire import inline, reading
-from ai302_core.errors import Ai302Error, JobUnconfirmed, RateLimitError, ReplyError, TransportError
+from ai302_core.errors import Ai302Error, JobUnconfirmed, ReplyError, TransportError
 from ai302_core.family import Operation
 from ai302_core.jobs import Job, Notice, Status
 
@@ -77,8 +77,6 @@ def decide(account: Account, made: Plan, job: Job, answer: Reply | TransportErro
         return unclear(job, f"it has code {said.code!r}{known}{words}{task}.", now, answer)
     if said is not None:
         return _refused(account, job, said, answer, now)
-    if answer.status == 429:
-        return Receipt(job=None, error=_busy(account, answer, now), after=reading.retry_after(answer, now))
     if answer.status in (301, 307, 308):  # "ask there instead"; a 302 or 303 may also be the answer to what was done
         target = answer.headers.get("location", "")[:200]
         error = ReplyError(
@@ -155,6 +153,7 @@ def _refused(account: Account, job: Job, said: reading.Refusal, answer: Reply, n
             f"(HTTP {said.status}). Nothing was created."
         )
         error.args = (error.message,)
+        error.hint = "gen302 doctor  # is the base_url right? -p names another provider"
     doubts = [notice.message for notice in job.warnings if notice.field == "model"]
     if doubts and said.kind in _PERHAPS_THE_MODEL:
         error.hint = " ".join([*doubts, "gen302 models lists those that are known."])
@@ -192,12 +191,3 @@ def unwritten(job: Job, trouble: Ai302Error) -> Job:
 def written(job: Job) -> bool:
     """Whether the ledger took the receipt of a job as a submit returned it."""
     return not any(notice.code == "ledger" for notice in job.warnings)
-
-
-def _busy(account: Account, answer: Reply, now: datetime) -> RateLimitError:
-    return RateLimitError(
-        f"{account.name} is busy (HTTP 429). Nothing was created.",
-        status_code=429,
-        retry_after=reading.retry_after(answer, now),
-        request_id=reading.request_id(answer) or "",
-    )
