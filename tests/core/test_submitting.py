@@ -13,6 +13,7 @@ from ai302_core._flows.submitting import Order
 from ai302_core.errors import (
     ApiError,
     AuthenticationError,
+    ConfigError,
     ContentRejectedError,
     InvalidRequestError,
     JobRejected,
@@ -21,6 +22,7 @@ from ai302_core.errors import (
     LedgerError,
     NotFoundError,
     ParameterError,
+    PluginError,
     RateLimitError,
     ReplyError,
     ServerError,
@@ -349,3 +351,37 @@ def test_rules_refuse_say_sizes_as_people_do_and_notices_stop_nothing(account: A
     fed = hand(reply(ACCEPTED))
     job = fed.run(submitting.submit(spelling, ImageRequest("", resolution=" 2k"), Order(lenient=True)))
     assert (json.loads(fed.paid[0].body), job.request.resolution) == ({"pixels": "2K"}, " 2k")
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [
+        (ValueError, ""),
+        (AssertionError, ""),
+        (ParameterError, ""),
+        (ConfigError, ""),
+        (SystemExit, 0),
+        (KeyError, "sk-SENTINEL"),
+    ],
+)
+def test_a_family_that_stumbles_without_a_word_is_told_by_type_and_line(
+    account: Any, hand: Any, kind: type[BaseException], word: Any
+) -> None:
+    def stumbles(request: Any) -> Any:
+        raise kind(word)
+
+    def stumbling(request: Any) -> Any:
+        yield from ()
+        raise kind(word)
+
+    for what, function in (("body", stumbles), ("prepare", stumbling), ("rules", stumbles), ("route", stumbles)):
+        image = replace(account.family.operations[0], **{what: function})
+        broken = replace(account, family=replace(account.family, operations=(image,)))
+        fed = hand()
+        with pytest.raises(PluginError) as caught:
+            fed.run(submitting.submit(broken, CAT, Order()))
+        line = function.__code__.co_firstlineno + (2 if function is stumbling else 1)
+        where = f"{kind.__name__} ({__name__}, line {line})"
+        assert f"The family acme failed in {what}: {where}. Nothing was sent." in caught.value.message
+        assert "SENTINEL" not in caught.value.message
+        assert fed.paid == []

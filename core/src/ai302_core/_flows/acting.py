@@ -13,7 +13,7 @@ from ai302_core.errors import ParameterError
 from ai302_core.jobs import Action, Job, Status
 from ai302_core.requests import ActionRequest, Request
 
-from . import looking, planning, submitting
+from . import blaming, looking, planning, submitting
 from .looking import current
 from .submitting import Order
 
@@ -78,7 +78,7 @@ def act(
     given = {field: value for field, value in values.items() if value is not None}
     request = planning.press(operation, action.name, job.remote_id, action, given)
     # What is needed may be said inside another field, such as a flag in a prompt.
-    said = planning.guarded(account, "said", operation.said, request) if operation.said else {}
+    said = blaming.guarded(account, "said", operation.said, request) if operation.said else {}
     missing = [field for field in action.needs if field not in {*given, *said}]
     if missing:
         raise ParameterError(f"{action.name} needs {missing[0]}. Nothing was sent.", field=missing[0])

@@ -12,10 +12,10 @@ from ai302_core._frozen import changed
 from ai302_core._steps import Call, Flow, Load, Now, Send, Sleep, Step
 from ai302_core._wire import calls
 from ai302_core.assets import Asset
-from ai302_core.errors import Ai302Error, PluginError, ReplyError, TransportError
+from ai302_core.errors import Ai302Error, ReplyError, TransportError
 from ai302_core.jobs import Job, Notice, Result, Status
 
-from . import planning
+from . import blaming
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ def run(account: Account, what: str, flow: Any, paid: Job | None = None) -> Flow
     outcome: Any = None
     failure: BaseException | None = None
     if not isinstance(flow, Generator):
-        raise _broken(account, what, f"it gives {type(flow).__name__}, not a flow", paid)
+        raise blaming.broken(account, what, f"it gives {type(flow).__name__}, not a flow", paid)
     try:
         while True:
             try:
@@ -39,10 +39,11 @@ def run(account: Account, what: str, flow: Any, paid: Job | None = None) -> Flow
             except StopIteration as finished:
                 result: T = finished.value
                 return result
-            except Ai302Error:
-                raise
-            except Exception as problem:
-                raise _broken(account, what, type(problem).__name__, paid) from problem
+            except (Exception, SystemExit) as problem:
+                stopped = problem is failure and isinstance(problem, SystemExit)  # the program, not the family
+                if stopped or (isinstance(problem, Ai302Error) and blaming.says(problem)):
+                    raise
+                raise blaming.broken(account, what, blaming.blamed(problem), paid) from problem
             outcome = failure = None
             try:
                 outcome = yield _ours(account, what, step, paid)
@@ -59,7 +60,7 @@ def delivered(account: Account, finish: Any, job: Job, seen: Job, document: Any)
 
     Raises TransportError or ReplyError when they could not be asked for, PluginError for what the family does wrong.
     """
-    flow = planning.guarded(account, "finish", finish, seen, document, paid=job)
+    flow = blaming.guarded(account, "finish", finish, seen, document, paid=job)
     try:
         found: Any = yield from run(account, "finish", flow, paid=job)
     except (TransportError, ReplyError) as problem:
@@ -67,7 +68,7 @@ def delivered(account: Account, finish: Any, job: Job, seen: Job, document: Any)
         raise
     files: tuple[Asset, ...] = tuple(found) if isinstance(found, Iterable) else (found,)
     if not all(isinstance(file, Asset) for file in files):
-        raise _broken(account, "finish", "it returns something that is no Asset", job)
+        raise blaming.broken(account, "finish", "it returns something that is no Asset", job)
     if Result(job=seen, assets=files).deliverables:
         warnings = tuple(notice for notice in seen.warnings if notice.code != "no_file")
         return changed(seen, assets=files, warnings=warnings)
@@ -80,7 +81,7 @@ def delivered(account: Account, finish: Any, job: Job, seen: Job, document: Any)
 def _ours(account: Account, what: str, step: Any, paid: Job | None) -> Step[Any]:
     """The step, its call addressed and signed."""
     if not isinstance(step, _ALLOWED):
-        raise _broken(account, what, f"it asks for {type(step).__name__}", paid)
+        raise blaming.broken(account, what, f"it asks for {type(step).__name__}", paid)
     return Send(signed(account, what, step.call, paid)) if isinstance(step, Send) else step
 
 
@@ -93,14 +94,5 @@ def signed(account: Account, what: str, call: Call, paid: Job | None = None) -> 
     path = url[len(account.base_url) :].partition("?")[0]
     for operation in account.family.operations:
         if operation.submit.method == call.method and _paths.fits(operation.submit.path, path):
-            raise _broken(account, what, f"it would send a paid {call.method} {path}", paid)
+            raise blaming.broken(account, what, f"it would send a paid {call.method} {path}", paid)
     return replace(call, url=url, secret=calls.secret(account), purpose="poll")
-
-
-def _broken(account: Account, what: str, why: str, paid: Job | None) -> PluginError:
-    money = "Nothing was sent." if paid is None else f"The job {paid.id} itself goes on."
-    return PluginError(
-        f"The family {account.family.name} failed in {what}: {why}. {money}",
-        billed="no" if paid is None else "yes",
-        hint="`gen302 plugins` names its distribution and version; report it there.",
-    )

@@ -19,7 +19,7 @@ from ai302_core.errors import ParameterError, PluginError, ReplyError, Transport
 from ai302_core.family import Operation
 from ai302_core.jobs import Job, Notice, Result, Status
 
-from . import errands, planning
+from . import blaming, errands
 
 _ALIKE = 5  # warnings of one kind: a service may say another unknown word at every look
 _BUTTONS = 200  # actions a job may offer
@@ -209,7 +209,7 @@ def read(
     actions = job.actions
     if operation.actions and found in (Status.SUCCEEDED, Status.INPUT_REQUIRED):
         offer = operation.actions
-        offered = planning.guarded(account, "actions", lambda said: tuple(offer(said)), document, paid=job)
+        offered = blaming.guarded(account, "actions", lambda said: tuple(offer(said)), document, paid=job)
         actions = tuple(entry for entry in offered if entry.operation not in account.gateway.lacks)[:_BUTTONS]
     needs: tuple[str, ...] = ()
     if found is Status.INPUT_REQUIRED:

@@ -18,7 +18,7 @@ from ai302_core.family import Operation, Rule
 from ai302_core.jobs import Action, Job, Notice, Preview
 from ai302_core.requests import ActionRequest, Request, StoredRequest
 
-from . import giving
+from . import blaming, giving
 from . import rules as _rules
 
 _DIGESTED = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":"), default=str)
@@ -54,17 +54,17 @@ def plan(
         raise NotFoundError(
             f"Gateway {account.gateway.name} does not offer {operation.name}. Nothing was sent.", status_code=0
         )
-    said = guarded(account, "said", operation.said, request) if operation.said else {}
+    said = blaming.guarded(account, "said", operation.said, request) if operation.said else {}
     _contradictions(request, said)
     request = _with_defaults(account, operation, request, said)
     warnings: list[Notice] = []
-    rules = guarded(account, "rules", operation.rules, request) if operation.rules else {}
+    rules = blaming.guarded(account, "rules", operation.rules, request) if operation.rules else {}
     rules = {**rules, **_unread(account, request, rules)}
     request = _rules.obeying(account.family.name, request, said, rules, lenient, warnings)
     warnings = [_guessing(account, request.model, notice) for notice in warnings]
     route = dict(parent.route) if parent is not None else {}
     if operation.route:
-        route.update(guarded(account, "route", operation.route, request))
+        route.update(blaming.guarded(account, "route", operation.route, request))
     return Plan(operation=operation, request=request, route=route, warnings=tuple(warnings), lenient=lenient)
 
 
@@ -87,24 +87,6 @@ def _guessing(account: Account, model: str | None, notice: Notice) -> Notice:
     if near is None or near in (model, model.partition("/")[2]):
         return notice
     return replace(notice, message=f"{notice.message} Did you mean {near!r}?")
-
-
-def guarded(account: Account, what: str, function: Any, *arguments: Any, paid: Job | None = None) -> Any:
-    """What a function of the family answers; anything but our own errors becomes a PluginError.
-
-    paid  the job it is asked about, when it is asked after the payment
-    """
-    try:
-        return function(*arguments)
-    except (ParameterError, ConfigError, PluginError):
-        raise
-    except Exception as problem:
-        money = "Nothing was sent." if paid is None else f"The job {paid.id} itself goes on."
-        raise PluginError(
-            f"The family {account.family.name} failed in {what}: {type(problem).__name__}. {money}",
-            billed="no" if paid is None else "yes",
-            hint="`gen302 plugins` names its distribution and version; report it there.",
-        ) from problem
 
 
 def _operation_for(account: Account, request: Request) -> tuple[Operation, Request]:
@@ -211,9 +193,9 @@ def build(
     written = request.written()
     read: set[str] = {"model"} if operation.models else set()
     watched = calls.Watched(request, written, read)
-    document = guarded(account, "body", calls.body, operation, request, watched)
+    document = blaming.guarded(account, "body", calls.body, operation, request, watched)
     if operation.route:
-        guarded(account, "route", operation.route, watched)
+        blaming.guarded(account, "route", operation.route, watched)
     warnings = list(made.warnings)
     for name in written:
         if name in read or name in _OWN:
@@ -291,4 +273,4 @@ def default_route(account: Account, operation: Operation) -> Mapping[str, str]:
     needed = (name for name, item in known.items() if item.default is MISSING and item.default_factory is MISSING)
     given = {name: value for name, value in account.defaults.items() if name in known}
     values: dict[str, Any] = {**dict.fromkeys(needed, ""), **given}
-    return dict(guarded(account, "route", operation.route, operation.request(**values)))
+    return dict(blaming.guarded(account, "route", operation.route, operation.request(**values)))

@@ -18,7 +18,7 @@ from ai302_core.jobs import Job, Notice, Preview, Status
 from ai302_core.ledger import Claim, Intent
 from ai302_core.requests import Request
 
-from . import additions, errands, giving, planning, receipts, uploading
+from . import additions, blaming, errands, giving, planning, receipts, uploading
 from .planning import Plan
 
 OVER = frozenset({Status.FAILED, Status.CANCELED, Status.ABANDONED})
@@ -122,7 +122,7 @@ def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
         if first is not None:
             return first
     if made.operation.prepare:
-        flow = planning.guarded(account, "prepare", made.operation.prepare, made.request)
+        flow = blaming.guarded(account, "prepare", made.operation.prepare, made.request)
         made = replace(made, request=(yield from errands.run(account, "prepare", flow)))
     job = yield from new_job(account, made, stored, order)
     made = additions.added(account, made, order.webhook, job.id)
