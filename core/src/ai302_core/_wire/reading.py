@@ -28,6 +28,7 @@ from ai302_core.family import AssetAt, Dashboard, Refused, States
 from ai302_core.jobs import Status
 
 from . import inline
+from .advice import NEXT
 
 _BY_KIND: dict[str, type[ApiError]] = {
     "busy": RateLimitError,
@@ -47,18 +48,6 @@ _PERCENT = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(%?)")
 _CODE = 100  # characters a code, a status word or a moment may have; the rest of a longer one says nothing
 _FILES = 1000  # files a job may have, and _REQUESTS requests it may have been billed under, of _ID characters each
 _REQUESTS, _ID = 100, 200
-_HINTS = {
-    "auth": "gen302 doctor  # free: is the key the right one, and may it do this?",
-    "balance": "Top up the account or raise the key's quota, then run the same command again.",
-    "busy": "Type the same again in a while.",
-    # (wire/302ai.md 1.6, 2026-11-21) -10012 is an hourly limit; when its hour begins is documented nowhere.
-    "rate": "Type the same again when the limit is over; an hourly one is within the hour.",
-    "content": "Change the prompt or the pictures.",
-    "invalid": "Change the request; `--dry-run` shows what is sent.",
-    "unsupported": "gen302 models  # what this provider knows of; -p names another one",
-    "server": "Type the same again in a while; `gen302 models` lists the models that are known.",
-    "unclear": "Look again in a while; looking is free.",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +77,7 @@ class Refusal:
             code=self.code,
             request_id=self.request_id,
             retry_after=self.retry_after,
-            hint=_HINTS.get(self.kind, ""),
+            hint=NEXT.get(self.kind, ""),
         )
 
 
