@@ -14,6 +14,7 @@ from ai302_core.jobs import Job, Status
 
 TEXT = 'sku,name\r\nA1,红杯 "big"\r\n\r\n"A,2","two\r\nlines"\r\n'
 BATCH = Batch(name="skus", file="/a/skus.csv", recipe={"prompt": "{name}"}, identity=("sku", "name"))
+ROWS = [{"sku": "A"}, {"sku": "B"}, {"sku": "C"}]
 
 
 def job(key: str, status: Status = Status.SUCCEEDED) -> Job:
@@ -110,31 +111,36 @@ def test_a_row_is_the_cells_it_uses_and_its_number_among_equals() -> None:
 
 def test_the_same_options_go_on_with_the_same_round() -> None:
     jobs = [job(key) for key in batches.keys(BATCH, [{"sku": "A"}])]
-    after = batches.advance(BATCH, replace(BATCH, identity=("name",)), ["sku", "name"], jobs, again_all=False)
+    after = batches.advance(BATCH, replace(BATCH, identity=("name",)), ["sku", "name"], ROWS, jobs, again_all=False)
     assert (after.round, after.identity) == (1, BATCH.identity)  # another -o does not make other rows of them
 
 
 def test_other_options_are_refused_while_rows_are_alive() -> None:
     wanted = replace(BATCH, recipe={"prompt": "a {name}"})
-    rows = [{"sku": "A"}, {"sku": "B"}, {"sku": "C"}]
     jobs = [job(key, status) for key, status in zip(
-        batches.keys(BATCH, rows), (Status.SUCCEEDED, Status.FAILED, Status.UNCONFIRMED), strict=True)]  # fmt: skip
-    with pytest.raises(errors.ParameterError, match=r"2 rows .* bought again: prompt was"):
-        batches.advance(BATCH, wanted, ["sku", "name"], jobs, again_all=False)
-    assert batches.advance(BATCH, wanted, ["sku", "name"], jobs, again_all=True).round == 2
+        batches.keys(BATCH, ROWS), (Status.SUCCEEDED, Status.FAILED, Status.UNCONFIRMED), strict=True)]  # fmt: skip
+    new = {"sku": "D"}
+    for file, said in (
+        (ROWS, r"2 rows of .* bought again: prompt was"),
+        ([ROWS[0], new], r"1 row of .* bought again: prompt was"),  # one that was taken out is not
+        ([new, new], r"2 rows of the batch 'skus', in the file no more, would be bought again once back: prompt was"),
+    ):
+        with pytest.raises(errors.ParameterError, match=said):
+            batches.advance(BATCH, wanted, ["sku", "name"], file, jobs, again_all=False)
+    assert batches.advance(BATCH, wanted, ["sku", "name"], ROWS, jobs, again_all=True).round == 2
     # A dead row holds its key for what it was: other words need another.
-    assert batches.advance(BATCH, wanted, ["sku", "name"], jobs[1:2], again_all=False).round == 2
-    assert batches.advance(BATCH, wanted, ["sku", "name"], [], again_all=False).round == 1
-    with pytest.raises(errors.ParameterError, match="a column that tells its rows apart is missing"):
-        batches.advance(BATCH, BATCH, ["name"], jobs, again_all=False)
+    assert batches.advance(BATCH, wanted, ["sku", "name"], ROWS, jobs[1:2], again_all=False).round == 2
+    assert batches.advance(BATCH, wanted, ["sku", "name"], ROWS, [], again_all=False).round == 1
+    with pytest.raises(errors.ParameterError, match=r"up to 2 rows .*: a column that tells its rows apart is missing"):
+        batches.advance(BATCH, BATCH, ["name"], ROWS, jobs, again_all=False)
 
 
 def test_all_again_begins_only_after_the_round_is_over() -> None:
-    assert batches.advance(BATCH, BATCH, ["sku", "name"], [], again_all=True).round == 1
+    assert batches.advance(BATCH, BATCH, ["sku", "name"], ROWS, [], again_all=True).round == 1
     over = replace(BATCH, complete=True)
-    after = batches.advance(over, BATCH, ["sku", "name"], [], again_all=True)
+    after = batches.advance(over, BATCH, ["sku", "name"], ROWS, [], again_all=True)
     assert (after.round, after.complete) == (2, False)
-    assert batches.advance(after, BATCH, ["sku", "name"], [], again_all=True).round == 2
+    assert batches.advance(after, BATCH, ["sku", "name"], ROWS, [], again_all=True).round == 2
 
 
 def test_a_batch_survives_json() -> None:

@@ -93,7 +93,7 @@ def test_killed_twice_and_repeated_it_pays_once_a_row(sandbox: RunningSandbox, u
     assert len(sandbox.requests) == polls
 
 
-def test_options_that_would_buy_again_stop_it(sandbox: RunningSandbox, batch: Any) -> None:
+def test_options_that_would_buy_again_stop_it(sandbox: RunningSandbox, batch: Any, gen302: Any) -> None:
     write("skus.csv", "sku,name", "A,red mug", "B,red mug", "C,red mug")
     rows, told = batch("skus.csv", "--prompt", "photo of {name}", "-o", "shots/{sku}-{n}")
     assert sorted(row["row"] for row in rows) == [2, 3, 4]
@@ -101,6 +101,10 @@ def test_options_that_would_buy_again_stop_it(sandbox: RunningSandbox, batch: An
     _, refused = batch("skus.csv", "--prompt", "drawing of {name}", expect=2)
     assert "3 rows of the batch 'skus' would be bought again" in refused["error"]["message"]
     assert refused["error"]["billed"] == "no"
+    write("skus.csv", "sku,name", "B,red mug", "D,blue mug")
+    refused = gen302("batch", "skus.csv", "--prompt", "drawing of {name}", expect=2)
+    assert "1 row of the batch 'skus' would be bought again" in refused.stderr  # not those that were taken out
+    write("skus.csv", "sku,name", "A,red mug", "B,red mug", "C,red mug")
     _, elsewhere = batch("skus.csv", "-o", "other")  # only the place: free
     assert (elsewhere["done"], sandbox.paid) == (3, 3)
     assert len(list(Path("other").glob("*.png"))) == 12

@@ -118,13 +118,20 @@ def keys(batch: Batch, rows: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def advance(
-    kept: Batch | None, wanted: Batch, columns: Sequence[str], jobs: Iterable[Job], *, again_all: bool
+    kept: Batch | None,
+    wanted: Batch,
+    columns: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+    jobs: Iterable[Job],
+    *,
+    again_all: bool,
 ) -> Batch:
     """The round this run belongs to.
 
     kept     of the run before, or None
     wanted   what this run asks for
     columns  of the file
+    rows     of the file, their cells
     jobs     of the batch, from the ledger
 
     A round that is not complete is finished before `again_all` begins another: repeating a command that was killed
@@ -134,12 +141,12 @@ def advance(
         return wanted
     mine = [job for job in jobs if job.status is not Status.REFUSED and round_of(job) == kept.round]
     alive = [job for job in mine if job.status not in DEAD]
-    changed = kept.recipe != wanted.recipe or not set(kept.identity) <= set(columns)
-    if changed:
+    whole = set(kept.identity) <= set(columns)
+    if kept.recipe != wanted.recipe or not whole:
         if alive and not again_all:
             raise ParameterError(
-                f"With these options {len(alive)} row{'s' if len(alive) > 1 else ''} of the batch {kept.name!r} "
-                f"would be bought again: {_difference(kept.recipe, wanted.recipe)}. Nothing was sent.",
+                f"With these options {_again(kept, rows, alive, whole=whole)}: "
+                f"{_difference(kept.recipe, wanted.recipe)}. Nothing was sent.",
                 hint="Leave the options out, they are remembered; or --name for another batch; or --again all",
             )
         # A column that once told rows apart goes on doing so while the file has it.
@@ -148,6 +155,23 @@ def advance(
     if again_all and kept.complete:
         return replace(wanted, identity=kept.identity, round=kept.round + 1)
     return replace(wanted, identity=kept.identity, round=kept.round, complete=kept.complete)
+
+
+def _again(kept: Batch, rows: Sequence[Mapping[str, Any]], alive: Sequence[Job], *, whole: bool) -> str:
+    """Which rows would be bought again: those of the file. Without a column that tells rows apart nobody knows them."""
+    of = f"of the batch {kept.name!r}"
+    if not whole:
+        return f"up to {_rows(min(len(alive), len(rows)))} {of} would be bought again"
+    there = {*keys(kept, rows)}
+    again = sum(job.key in there for job in alive)
+    if again:
+        return f"{_rows(again)} {of} would be bought again"
+    # Refused nevertheless: the round they belong to would end here, unseen.
+    return f"{_rows(len(alive))} {of}, in the file no more, would be bought again once back"
+
+
+def _rows(number: int) -> str:
+    return f"{number} row{'' if number == 1 else 's'}"
 
 
 def round_of(job: Job) -> int:

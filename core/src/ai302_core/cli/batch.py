@@ -92,13 +92,14 @@ def _batch(session: Session) -> int:
     how = _rows.reading(options, session.connection, table, file.parent, out, kept.identity if kept else ())
     jobs = _newest(session.connection.ledger.jobs(keys=batches.prefix(name)))
     wanted = _wanted(options, name, file, how)
-    batch = batches.advance(kept, wanted, table.columns, jobs.values(), again_all=options.again == "all")
+    cells = [row.cells for row in table.rows]
+    batch = batches.advance(kept, wanted, table.columns, cells, jobs.values(), again_all=options.again == "all")
     if _gone(session, [job for job in jobs.values() if batches.round_of(job) == batch.round]):
         session.output.say(
             "note: the sandbox this batch was begun in has ended; it begins anew. Nothing is paid there."
         )
         batch = replace(batch, round=batch.round + 1)
-    rows = dict(zip(batches.keys(batch, [row.cells for row in table.rows]), table.rows, strict=True))
+    rows = dict(zip(batches.keys(batch, cells), table.rows, strict=True))
     if kept is not None and kept.file != batch.file:
         _other_file(session, kept, named, bool(jobs and not jobs.keys() & rows.keys()))
     work = Round(session, batch, how, rows, jobs)
