@@ -12,7 +12,16 @@ import pytest
 
 from ai302_core.sandbox import serve
 
-GOOD = """
+FAMILY = """
+from ai302_core.family import Family, ImageRequest, Operation, hookimpl, image, post
+
+@hookimpl
+def ai302_family():
+    draw = Operation("draw", request=ImageRequest, submit=post("/draw"), body={}, assets=(image("url"),))
+    return Family("NAME", api=1, base_url="https://api.acme.example", operations=(draw,))
+"""
+EMULATED = """
+@hookimpl
 def ai302_sandbox():
     from ai302_core.sandbox import Answer, Emulation, Route
     def look(world, incoming):
@@ -20,8 +29,7 @@ def ai302_sandbox():
     route = Route(name="poll", method="GET", path="/acme/{id}", handler=look)
     return Emulation(family="acme", routes=(route,))
 """
-BROKEN = "raise RuntimeError('its licence ran out')\n"
-PLAIN = "ANSWER = 42\n"
+BROKEN = "raise SystemExit('its licence ran out')\n"
 
 
 def install(folder: Path, name: str, source: str) -> None:
@@ -37,8 +45,8 @@ def install(folder: Path, name: str, source: str) -> None:
 def test_installed_families_are_served_and_broken_ones_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, source in (("acme", GOOD), ("broken", BROKEN), ("plain", PLAIN)):
-        install(tmp_path, name, source)
+    for name, source in (("acme", FAMILY + EMULATED), ("broken", BROKEN), ("plain", FAMILY)):
+        install(tmp_path, name, source.replace("NAME", name))
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
     with serve() as sandbox:

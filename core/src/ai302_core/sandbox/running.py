@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from importlib import import_module
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ from .vocabulary import Emulation
 from .world import Seen, World
 
 if TYPE_CHECKING:
-    from types import ModuleType, TracebackType
+    from types import TracebackType
 
 __all__ = ["RunningSandbox", "installed", "serve"]
 
@@ -31,9 +30,8 @@ def installed() -> tuple[list[Emulation], list[str]]:
     skipped: list[str] = []
     for entry in registry.installed():
         try:
-            module = import_module(entry.module)
-            hook = getattr(module, "ai302_sandbox", None)
-            emulation = _replayed(module) if hook is None else hook()
+            plugin = registry.load_plugin(entry.name, choice=entry.distribution)
+            emulation = plugin.sandbox() or _replayed(plugin)
         except Exception as problem:  # noqa: BLE001 - a broken family costs only itself
             skipped.append(f"The family {entry.name} is left out: {type(problem).__name__}: {problem}")
             continue
@@ -42,13 +40,13 @@ def installed() -> tuple[list[Emulation], list[str]]:
     return found, skipped
 
 
-def _replayed(module: ModuleType) -> Emulation | None:
+def _replayed(plugin: registry.Plugin) -> Emulation | None:
     """What the family's samples say, or None without any."""
     from .replaying import emulation_of
     from .samples import samples_of
 
-    samples = samples_of(module.__name__)
-    return emulation_of(module.ai302_family(), samples) if samples else None
+    samples = samples_of(plugin.installed.module)
+    return emulation_of(plugin.family, samples) if samples else None
 
 
 class RunningSandbox:
