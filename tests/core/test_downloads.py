@@ -514,7 +514,7 @@ def test_an_address_that_is_not_allowed_names_the_asset(part: Part) -> None:
     ],
 )
 def test_a_link_says_when_it_dies(link: str, moment: datetime | None) -> None:
-    assert downloads.link_expiry(link) == moment
+    assert _links.expiry(link) == moment
 
 
 @pytest.mark.parametrize(
@@ -555,11 +555,11 @@ def test_only_web_addresses_with_a_host_are_links() -> None:
 
 def test_a_notice_before_and_after_a_links_death() -> None:
     def codes(*hours: float) -> str | None:
-        notice = downloads.expiry_notice([asset(expires_at=NOW + timedelta(hours=hour)) for hour in hours], NOW)
+        notice = _links.expiry_notice([asset(expires_at=NOW + timedelta(hours=hour)) for hour in hours], NOW)
         return None if notice is None else notice.code
 
     assert [codes(), codes(24), codes(24, 1), codes(-1, 24)] == [None, None, "link_expires", "link_expired"]
-    assert downloads.expiry_notice([asset(), Asset(kind="text", text="x")], NOW) is None
+    assert _links.expiry_notice([asset(), Asset(kind="text", text="x")], NOW) is None
 
 
 def test_an_open_result_is_whole_and_gone_when_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

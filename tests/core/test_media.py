@@ -86,7 +86,7 @@ def test_bytes_and_data_links_are_content() -> None:
         found = _media.load(media)
         assert (found.content, found.url, found.media_type) == (content, None, "image/png")
         assert _media.ref(found, media) == MediaRef(sha256=found.sha256, size=len(content))
-    assert _media.load(_media.data_url(_media.load(content))).content == content
+    assert _media.load(_media.load(content).data_url()).content == content
 
 
 def test_links_stay_links() -> None:

@@ -511,8 +511,8 @@ def test_no_header_of_a_download_carries_a_secret(
 
 def test_a_relative_place_is_recorded_absolute(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    files, _ = world.save("shots/{sku}", SINGLES[:1], extra={"sku": "A/7"})
-    assert files == [tmp_path / "shots" / "A_7.png"]
+    files, _ = world.save("shots/{role}", SINGLES[:1])
+    assert files == [tmp_path / "shots" / "final.png"]
     assert list(world.ledger.rows) == [str(files[0])]
 
 

@@ -33,7 +33,6 @@ from ._steps import (
 )
 from ._stopping import Interrupted, SignalStop, Stop, hears_ctrl_c
 from .errors import LedgerError, TransportError
-from .jobs import Job
 from .ledger import Ledger
 
 T = TypeVar("T")
@@ -262,9 +261,3 @@ class AsyncDriver:
         pools, self._pools = self._pools, {}
         for pool in pools.values() if self._pid == os.getpid() else ():
             pool.shutdown(wait=False)
-
-
-def job_of(interrupt: BaseException) -> Job | None:
-    """The job an interrupted call had already paid for, or None."""
-    outcome = getattr(interrupt, "outcome", None)
-    return outcome if isinstance(outcome, Job) else None

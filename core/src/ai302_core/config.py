@@ -256,12 +256,10 @@ def ledger_url(settings: Settings, ledger: str | None = None) -> str | None:
     return _ledger(ledger or settings.ledger, sandbox=settings.sandbox is not None)
 
 
-def find_ledger(
-    config: Config | None = None, *, env: Mapping[str, str] | None = None, cwd: Path | None = None
-) -> str | None:
+def find_ledger(config: Config | None = None, *, env: Mapping[str, str] | None = None) -> str | None:
     """`ledger_url` of what `load_settings` would find, without importing pydantic or checking the rest."""
     env = os.environ if env is None else env
-    found = layers(config, env=env, cwd=cwd)
+    found = layers(config, env=env)
     ledger = next((layer.data["ledger"] for layer in found if "ledger" in layer.data), None)
     if ledger is not None and not isinstance(ledger, str):
         raise ConfigError(f"{find(found, ('ledger',))}: `ledger`: expected text. Nothing was sent.")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from . import _links
 from ._files import keeping, naming, placing, writing
 from ._files import sidecar as _sidecar
 from ._files.fetching import LIMIT, fetch, fitting, refuse
@@ -33,17 +32,12 @@ __all__ = [
     "Saving",
     "begin",
     "conclude",
-    "expiry_notice",
     "fetch",
-    "link_expiry",
     "open_stream",
     "save",
     "save_assets",
     "save_one",
 ]
-
-
-link_expiry, expiry_notice = _links.expiry, _links.expiry_notice
 
 
 @dataclass(frozen=True)
@@ -69,7 +63,7 @@ class Saved:
     """What one piece became."""
 
     files: tuple[FileRecord, ...] = ()
-    notices: tuple[Notice, ...] = field(default=())
+    notices: tuple[Notice, ...] = ()
 
 
 def save(
@@ -79,18 +73,16 @@ def save(
     *,
     roles: Sequence[str] | None = None,
     sidecar: bool = True,
-    extra: Mapping[str, object] | None = None,
 ) -> Flow[tuple[list[Path], list[Notice]]]:
     """Put a job's files on disk; what is there already, complete and unchanged, is not fetched again.
 
     assets  what the job yielded; saved are the deliverables, or those whose role is in `roles`
-    to      a folder, or a template; see `_names`
-    extra   columns the template may name
+    to      a folder, or a template; see `_files.naming`
 
     Files that can be had are saved and recorded even when others fail; then the first failure is raised.
     Raises DownloadError, ParameterError for a template that names an unknown field.
     """
-    saving = yield from begin(job, assets, to, roles=roles, sidecar=sidecar, extra=extra)
+    saving = yield from begin(job, assets, to, roles=roles, sidecar=sidecar)
     return (yield from _all(saving))
 
 
@@ -134,12 +126,11 @@ def begin(
     *,
     roles: Sequence[str] | None = None,
     sidecar: bool = True,
-    extra: Mapping[str, object] | None = None,
     recorded: bool = True,
 ) -> Flow[Saving]:
     """Decide what is to be done; see `save`."""
     wanted = _wanted(job, assets, (roles,) if isinstance(roles, str) else roles)
-    filled = naming.fill(to, extra or {}) or "."
+    filled = naming.fill(to, {}) or "."
     records = (yield from Record(lambda ledger: ledger.files(job.id))) if recorded else []
     try:
         # Joined as text: a trailing separator says "folder".

@@ -1,4 +1,4 @@
-"""The ledger's interface: the durable list of paid jobs. `_sqlite.py` is its embedded default.
+"""The ledger's interface: the durable list of paid jobs. `_sqlite/` is its embedded default.
 
 Every method is one transaction, durable when it returns (but for `note`), safe to call from any thread, and raises
 LedgerError (a sentence and a hint) when the ledger cannot be read or written. Another store implements `Ledger` and

@@ -17,9 +17,9 @@ from ai302_core._steps import Picture
 from ai302_core.assets import Asset, Media, MediaRef
 from ai302_core.errors import ParameterError
 
-from .sniffing import HEAD, describe, looks_like_html, pixels, sniff
+from .sniffing import HEAD, describe, pixels, sniff
 
-__all__ = ["LIMIT", "data_content", "data_url", "load", "looks_like_html", "ref", "sniff"]
+__all__ = ["LIMIT", "data_content", "load", "ref"]
 
 LIMIT = 50 * 2**20
 """Bytes a given file may have."""
@@ -153,13 +153,6 @@ def data_content(link: str) -> bytes | None:
         return base64.b64decode(packed + b"=" * (-len(packed) % 4), validate=True)
     except (binascii.Error, ValueError):
         return None
-
-
-def data_url(picture: Picture) -> str:
-    """The picture's content as a data: link. ValueError when it is a link itself."""
-    if picture.content is None:
-        raise ValueError("a picture given as a link has no content here")
-    return f"data:{picture.media_type};base64,{base64.b64encode(picture.content).decode('ascii')}"
 
 
 def ref(picture: Picture, media: Media) -> Media:

@@ -147,17 +147,14 @@ def _unbalanced(part: str) -> ParameterError:
     )
 
 
-def plan(
-    to: str | os.PathLike[str], job: Job, assets: Sequence[Asset], extra: Mapping[str, object] | None = None
-) -> list[Target]:
+def plan(to: str | os.PathLike[str], job: Job, assets: Sequence[Asset]) -> list[Target]:
     """Where each of these assets goes, in their order; no two names are the same on any system.
 
-    to     a folder, unless its last part has a field or the suffix of a media file
-    extra  columns of the batch: fields besides `FIELDS`, and before them
+    to  a folder, unless its last part has a field or the suffix of a media file; a batch's columns are filled in
 
     Raises ParameterError for an unknown field.
     """
-    parts = _SEPARATOR.split(fill(to, extra or {}) or ".")
+    parts = _SEPARATOR.split(fill(to, {}) or ".")
     ours = not _is_name(parts[-1])
     if ours:
         parts += ["/", _default_name(job)] if parts[-1] else [_default_name(job)]

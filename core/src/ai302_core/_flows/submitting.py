@@ -77,12 +77,10 @@ class _Masked:
         return "***"
 
 
-def preview(
-    account: Account, request: Request, *, lenient: bool = False, parent: Job | None = None, webhook: str | None = None
-) -> Flow[Preview]:
+def preview(account: Account, request: Request, *, lenient: bool = False, webhook: str | None = None) -> Flow[Preview]:
     """The exact request a submit would send, its key masked. Sends nothing, records nothing."""
     account = replace(account, key=_Masked())
-    made = planning.plan(account, request, lenient=lenient, parent=parent)
+    made = planning.plan(account, request, lenient=lenient)
     additions.check_webhook(account, made.operation, webhook)
     loaded = yield from pictures(made.request)
     made = additions.added(account, made, webhook, "JOB-ID")

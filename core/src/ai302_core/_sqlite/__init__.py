@@ -26,8 +26,6 @@ from .troubles import NOT_RECORDED, NOTHING_SENT, explain
 T = TypeVar("T")
 
 _OPEN: dict[str, SqliteLedger] = {}
-_STILL = {"submitting", "queued", "running", "input_required", "unconfirmed"}  # as schema.OPEN has them
-_VAIN = {"failed", "canceled", "refused", "abandoned"}  # as schema.VAIN has them
 
 _FEW = 100
 """Jobs that are read at once where all of a kind are walked through."""
@@ -130,8 +128,7 @@ class SqliteLedger:
         self._account_for_the_dead()
         start = float("-inf") if since is None else since.timestamp()
         chosen = [entry.value for entry in status or tuple(Status)]
-        # The few that are open, or came to nothing, have an index of their own, whatever the planner believes.
-        few = schema.OPEN if not set(chosen) - _STILL else schema.VAIN if not set(chosen) - _VAIN else ""
+        few = schema.indexed(chosen)  # which the planner would not take of itself
         narrower, moment, wanted = f" AND {few}" if few else "", "+created_at" if few else "created_at", []
         if provider:
             narrower, wanted = f"{narrower} AND provider = ?", [_rows.plain(provider)]
@@ -147,8 +144,8 @@ class SqliteLedger:
     def ids(self, status: Sequence[Status]) -> list[str]:
         self._account_for_the_dead()
         chosen = [entry.value for entry in status]
-        few = f" AND {schema.OPEN}" if not set(chosen) - _STILL else ""
-        query = f"SELECT id FROM jobs WHERE status IN ({_places(chosen)}){few} ORDER BY +created_at, seq"  # noqa: S608
+        narrower = f" AND {few}" if (few := schema.indexed(chosen)) else ""
+        query = f"SELECT id FROM jobs WHERE status IN ({_places(chosen)}){narrower} ORDER BY +created_at, seq"  # noqa: S608
         return self._read(lambda db: [job_id for (job_id,) in db.execute(query, chosen)])
 
     def read(self, job_ids: Sequence[str]) -> list[Job]:

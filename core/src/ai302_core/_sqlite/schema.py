@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ai302_core.errors import LedgerError
 
@@ -81,8 +81,16 @@ def _one_of(*words: str) -> str:
     return "(" + " OR ".join(f"status = '{word}'" for word in words) + ")"
 
 
-OPEN = _one_of("submitting", "queued", "running", "input_required", "unconfirmed")
-VAIN = _one_of("failed", "canceled", "refused", "abandoned")
+_STILL_OPEN = ("submitting", "queued", "running", "input_required", "unconfirmed")
+_IN_VAIN = ("failed", "canceled", "refused", "abandoned")
+OPEN, VAIN = _one_of(*_STILL_OPEN), _one_of(*_IN_VAIN)
+
+
+def indexed(chosen: Iterable[str]) -> str:
+    """The condition of the index that the few open jobs, or those that came to nothing, have of their own, or ""."""
+    if set(chosen) <= set(_STILL_OPEN):
+        return OPEN
+    return VAIN if set(chosen) <= set(_IN_VAIN) else ""
 
 
 def _no_lists(db: sqlite3.Connection) -> None:

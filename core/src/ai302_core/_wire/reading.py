@@ -143,10 +143,10 @@ def _short(reply: Reply) -> str:
     return f"HTTP {reply.status}{': ' + excerpt(reply) if reply.body.strip() else ' without a body'}"
 
 
-def excerpt(reply: Reply, length: int = 120) -> str:
+def excerpt(reply: Reply) -> str:
     """The first characters of a body, on one line."""
-    text = " ".join(reply.text[: length * 4].split())
-    return repr(text[:length] + ("…" if len(text) > length else ""))
+    text = " ".join(reply.text[:480].split())
+    return repr(text[:120] + ("…" if len(text) > 120 else ""))
 
 
 def likely_cause(reply: Reply) -> str:

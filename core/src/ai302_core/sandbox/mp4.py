@@ -126,14 +126,14 @@ def _table(kind: bytes, *rows: tuple[int, ...]) -> bytes:
     return _full(kind, 0, struct.pack(">I", len(rows)), *(struct.pack(f">{len(row)}I", *row) for row in rows))
 
 
-def mp4(pictures: Sequence[Image], *, rate: int = 4) -> bytes:
-    """An MP4 that shows the pictures, `rate` a second. Their sides must be multiples of 16, all the same."""
+def mp4(pictures: Sequence[Image]) -> bytes:
+    """An MP4 that shows the pictures, four a second. Their sides must be multiples of 16, all the same."""
     width, height = pictures[0].size
     if width % 16 or height % 16 or any(picture.size != (width, height) for picture in pictures):
         raise ValueError(f"pictures of a clip have equal sides in multiples of 16, not {width}x{height}")
     sequence, parameters = _sequence(width // 16, height // 16), _parameters()
     samples = [struct.pack(">I", len(unit)) + unit for unit in map(_frame, pictures, range(len(pictures)))]
-    length, step = len(samples) * SCALE // rate, SCALE // rate
+    length, step = len(samples) * SCALE // 4, SCALE // 4
     matrix = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 
     configuration = _box(

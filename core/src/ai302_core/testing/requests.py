@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import subprocess
@@ -22,11 +21,7 @@ from .terms import Terms, happy, over
 
 _PNG = (
     "data:image/png;base64,"
-    + base64.b64encode(
-        base64.b64decode(
-            "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
-        )
-    ).decode()
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 )
 _LINK = "https://pictures.example/contract.png"
 _VALUES: Mapping[str, tuple[Any, ...]] = {

@@ -12,12 +12,11 @@ from ai302_core.sandbox import Answer, data_link, picture_size
 from ._sandbox_buttons import pressed
 from ._sandbox_desk import Desk, text_of
 from ._sandbox_gateways import envelope
-from ._sandbox_submits import SUBMITS, child_of, new_work
+from ._sandbox_submits import BAD_IMAGE, SUBMITS, SUFFIXES, child_of, new_work
 from ._sandbox_tasks import shortened
 
 __all__ = ["VERBS"]
 
-_BAD_IMAGE = "base64格式错误"
 _CHANGES = {"U": "UPSCALE", "V": "VARIATION", "R": "REROLL"}
 Body = Mapping[str, Any]
 
@@ -37,7 +36,7 @@ def _edited(action: str, desk: Desk, body: Body) -> Answer:
         return desk.profile.invalid("prompt_is_required", "prompt不能为空")
     link = data_link(given)
     if link is None and not given.startswith(("http://", "https://")):
-        return desk.profile.invalid("", _BAD_IMAGE)
+        return desk.profile.invalid("", BAD_IMAGE)
     work = new_work(desk, action.lower(), "EDITS" if desk.profile.relay and action == "EDIT" else action, body, prompt)
     return desk.start(work, *([link[1]] if link else []))
 
@@ -73,15 +72,14 @@ def _upload(desk: Desk, body: Body) -> Answer:
     given = body.get("base64Array")
     links = [data_link(entry) for entry in given] if isinstance(given, list) else []
     if not links or not all(links):
-        return desk.profile.invalid("", _BAD_IMAGE)
+        return desk.profile.invalid("", BAD_IMAGE)
     urls = []
     for link in links:
         content = link[1] if link else b""
         shape = picture_size(content)
         if shape is None:
-            return desk.profile.invalid("", _BAD_IMAGE)
-        known = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "GIF": "gif"}
-        urls.append(desk.world.publish(partial(bytes, content), known.get(shape[0], "png")))
+            return desk.profile.invalid("", BAD_IMAGE)
+        urls.append(desk.world.publish(partial(bytes, content), SUFFIXES.get(shape[0], "png")))
     return envelope(1, desk.profile.submitted, result=urls, properties={})
 
 

@@ -14,10 +14,10 @@ from ._sandbox_desk import Desk, text_of
 from ._sandbox_gateways import envelope
 from ._sandbox_tasks import FAMILY, Work, grid_size, suggestions
 
-__all__ = ["SUBMITS", "child_of", "new_work"]
+__all__ = ["BAD_IMAGE", "SUBMITS", "SUFFIXES", "child_of", "new_work"]
 
-_BAD_IMAGE = "base64格式错误"
-_SUFFIXES = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "GIF": "gif"}
+BAD_IMAGE = "base64格式错误"
+SUFFIXES = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "GIF": "gif"}
 
 
 def _imagine(desk: Desk, body: Mapping[str, Any]) -> Answer:
@@ -26,7 +26,7 @@ def _imagine(desk: Desk, body: Mapping[str, Any]) -> Answer:
         return desk.profile.invalid("prompt_is_required", "prompt不能为空")
     references = body.get("base64Array") or []
     if not isinstance(references, list) or not all(map(data_link, references)):
-        return desk.profile.invalid("", _BAD_IMAGE)
+        return desk.profile.invalid("", BAD_IMAGE)
     work = new_work(desk, "imagine", "IMAGINE", body, prompt, odd=desk.option("odd"))
     return desk.start(work, *(content for _, content in map(_opened, references)))
 
@@ -37,7 +37,7 @@ def _blend(desk: Desk, body: Mapping[str, Any]) -> Answer:
     if not isinstance(pictures, list) or not 2 <= len(pictures) <= 5 or ratio is None:
         return desk.profile.invalid("", "参数错误")
     if not all(map(data_link, pictures)):
-        return desk.profile.invalid("", _BAD_IMAGE)
+        return desk.profile.invalid("", BAD_IMAGE)
     work = new_work(desk, "blend", "BLEND", body, f"blend of {len(pictures)} pictures --ar {ratio}")
     work.prompt, work.typed = "", f"/blend {work.id} {len(pictures)}"
     return desk.start(work, *(content for _, content in map(_opened, pictures)))
@@ -46,7 +46,7 @@ def _blend(desk: Desk, body: Mapping[str, Any]) -> Answer:
 def _describe(desk: Desk, body: Mapping[str, Any]) -> Answer:
     link = data_link(body.get("base64"))
     if link is None:
-        return desk.profile.invalid("", _BAD_IMAGE)
+        return desk.profile.invalid("", BAD_IMAGE)
     return desk.start(_described(desk, link[1], body), link[1])
 
 
@@ -121,7 +121,7 @@ def _modal(desk: Desk, body: Mapping[str, Any]) -> Answer:
         mask = data_link(given) or data_link(f"data:image/png;base64,{given}")
         decoded = picture_size(mask[1]) if mask else None
         if decoded is None or decoded[0] != "PNG":
-            return desk.profile.invalid("", _BAD_IMAGE)
+            return desk.profile.invalid("", BAD_IMAGE)
     prompt = text_of(body, "prompt").strip() or work.prompt
     zoom = prompt.partition("--zoom")[2].split() if press.verb == "CustomZoom" else []
     confirmed = replace(
@@ -177,7 +177,7 @@ def _described(desk: Desk, picture: bytes, body: Mapping[str, Any]) -> Work:
     work.typed = f"/describe {work.id}.png"
     decoded = picture_size(picture)
     if decoded is not None:
-        work.upload, work.size = (_SUFFIXES.get(decoded[0], "png"), picture), decoded[1:]
+        work.upload, work.size = (SUFFIXES.get(decoded[0], "png"), picture), decoded[1:]
     work.text = suggestions(hashlib.sha256(picture).digest(), "3:2" if work.size[0] > work.size[1] else "1:1")
     return work
 
