@@ -124,6 +124,30 @@ def test_an_empty_file_becomes_a_ledger(path: Path, ledger: SqliteLedger) -> Non
     assert claim(ledger)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no open file is moved there")
+@pytest.mark.parametrize("way", ["moved away", "deleted", "put back from a backup"])
+def test_a_file_that_goes_while_it_is_open(way: str, path: Path, ledger: SqliteLedger) -> None:
+    assert claim(ledger, "order-1")
+    assert ledger.job("order-1") is not None
+    attic = path.parent / "attic"
+    attic.mkdir()
+    if way == "put back from a backup":
+        with closing(sqlite3.connect(path)) as db, closing(sqlite3.connect(attic / "ledger.db")) as backup:
+            db.backup(backup)
+    for part in sorted(path.parent.glob("ledger.db*")):
+        if way == "moved away":
+            part.rename(attic / part.name)
+        elif part.is_file():
+            part.unlink()
+    if way == "put back from a backup":
+        (attic / "ledger.db").rename(path)
+    assert claim(ledger, "order-2")
+    with closing(SqliteLedger(path)) as other:
+        assert not claim(other, "order-2")
+        assert [job.key for job in other.jobs()] == [job.key for job in ledger.jobs()]
+        assert (other.job("order-1") is None) is (way != "put back from a backup")
+
+
 def test_a_folder(path: Path, ledger: SqliteLedger) -> None:
     path.mkdir()
     assert "is a folder" in refused(lambda: claim(ledger)).message

@@ -71,6 +71,15 @@ def open_database(
     return db
 
 
+def standing(path: Path | None) -> tuple[int, int] | None:
+    """Which file is at the path: one that was moved away, deleted or replaced goes on taking rows nobody would find."""
+    try:
+        there = os.stat(path or "")  # noqa: PTH116 - asked at every read and write
+    except OSError:
+        return None
+    return there.st_dev, there.st_ino
+
+
 @contextlib.contextmanager
 def passage(gate: Gate | None, patience: float) -> Iterator[None]:
     """Hold the gate. Raises LedgerError when its turn does not come within `patience` seconds."""

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from ai302_core.errors import LedgerError
 
-from .database import is_ordered, open_database, passage, sync, transaction
+from .database import is_ordered, open_database, passage, standing, sync, transaction
 from .filelocks import Gate
 
 T = TypeVar("T")
@@ -96,6 +96,8 @@ class Store:
         self._queue: deque[_Operation[Any]] = deque()
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
+        self._read_from: tuple[int, int] | None = None  # the file that was opened
+        self._written_to: tuple[int, int] | None = None
         self._syncs = True  # the writer's commits last
         self._ordered = False
         self._wrote: tuple[float, int | None] = 0.0, None  # when it was last committed, and which thread's work alone
@@ -149,8 +151,12 @@ class Store:
             with self._lead_taken():
                 return _consult(self._writing(), work)
         with self._reading:
+            if self._reader is not None and standing(self._path) != self._read_from:
+                _close(self._reader)
+                self._reader = None
             if self._reader is None:
                 self._reader = open_database(self._path, self._alone, PATIENCE)
+                self._read_from = standing(self._path)
             try:
                 return _consult(self._reader, work)
             except sqlite3.Error:
@@ -159,8 +165,13 @@ class Store:
                 raise
 
     def _writing(self) -> sqlite3.Connection:
+        if self._writer is not None and self._gate is not None and standing(self._path) != self._written_to:
+            _close(self._writer)
+            self._writer = None
+            self._gate.close()  # it went the same way
         if self._writer is None:
             self._writer = open_database(self._path, lambda: passage(self._gate, PATIENCE), PATIENCE)
+            self._written_to = standing(self._path)
             self._syncs, self._ordered = True, is_ordered(self._writer)
         return self._writer
 
