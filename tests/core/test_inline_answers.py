@@ -173,7 +173,7 @@ def test_only_the_file_that_was_sent_is_ever_read(tmp_path: Path, hand: Any) -> 
     (tmp_path / name).write_bytes(ONE)
     (tmp_path / "secret").write_text("password")
     good = Asset(kind="image", path=str(tmp_path / name))
-    assert keeping.content(good) == ONE
+    assert keeping.content(good, tmp_path) == ONE
     for path in (tmp_path / "secret", tmp_path / f"other-{name}", tmp_path / "job-0.png"):
         for flow in (downloads.open_stream(replace(good, path=str(path)), base_url=""),):
             with pytest.raises(DownloadError, match=r"cannot be read here|not the file") as caught:
@@ -181,7 +181,7 @@ def test_only_the_file_that_was_sent_is_ever_read(tmp_path: Path, hand: Any) -> 
             assert caught.value.billed == "yes"
     (tmp_path / name).write_bytes(ONE[:-1])
     with pytest.raises(DownloadError, match="not the file the service sent"):
-        keeping.content(good)
+        keeping.content(good, tmp_path)
 
 
 def test_a_file_stays_until_it_was_saved_and_a_week_longer(

@@ -100,6 +100,24 @@ def test_the_picture_of_the_answer_is_saved_opened_and_found_again(flash: Shop, 
     assert flash.count("submit:image") == 5
 
 
+def test_a_ledger_that_moves_takes_its_files_along(flash: Shop, mode: str) -> None:
+    buyer = buyer_of(flash, mode)
+    buyer.submit(REQUEST, key="k")
+    getattr(buyer, "close" if mode == "sync" else "aclose")()
+    (before,) = (path.read_bytes() for path in results(flash))
+    moved = flash.home / "moved"
+    moved.mkdir()
+    for part in sorted(flash.home.glob("ledger*")):
+        part.rename(moved / part.name)
+    flash.ledger = f"sqlite:///{(moved / 'ledger.db').as_posix()}"
+    again = buyer_of(flash, mode)
+    job = again.job("k")
+    assert [Path(path).read_bytes() for path in again.save(job, flash.folder)] == [before]
+    with again.open(job.assets[0]) as opened:
+        assert opened.read() == before
+    assert flash.sandbox.paid == 1
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="nothing there kills as SIGKILL does")
 @pytest.mark.parametrize(("after", "mode"), [("file", "sync"), ("receipt", "async")])
 def test_killed_after_the_file_nothing_is_sent_again_after_the_receipt_nothing_is_missing(

@@ -192,8 +192,9 @@ def _content(job: Job, piece: Piece, part: Part) -> Flow[Fetched]:
     if piece.source is not None:
         return (yield from Save(partial(part.copy, piece.source)))
     if asset.path is not None:
+        results = yield from Record(lambda ledger: ledger.results)
         suffix = keeping.place(asset).suffix
-        return (yield from Save(lambda: part.fill(keeping.content(asset), asset.media_type, suffix)))
+        return (yield from Save(lambda: part.fill(keeping.content(asset, results), asset.media_type, suffix)))
     if asset.url is None or asset.url[:5].lower() == "data:":
         content = (asset.text or "").encode("utf-8", "replace") if asset.url is None else data_content(asset.url)
         fits = fitting(asset, content, "") if content else None

@@ -89,8 +89,10 @@ def place(asset: Asset) -> Path:
     return Path(asset.path or "")
 
 
-def content(asset: Asset) -> bytes:
+def content(asset: Asset, folder: Path) -> bytes:
     """The file's content, proved by the hash in its name, so that no other file is ever taken for it.
+
+    folder  where the ledger keeps such files: it may have moved, together with them
 
     Raises DownloadError when it is gone, another, or on another machine.
     """
@@ -99,6 +101,8 @@ def content(asset: Asset) -> bytes:
     path = place(asset)
     name = _NAME.fullmatch(path.name)
     try:
+        if name and not path.exists() and (folder / path.name).exists():
+            path = folder / path.name
         found = path.read_bytes() if name else b""
     except OSError as problem:
         reason = f"the service sent it within its answer, and {path} cannot be read here: {problem.strerror}"

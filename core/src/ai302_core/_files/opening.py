@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from ai302_core._steps import Flow, Save
+from ai302_core._steps import Flow, Record, Save
 from ai302_core.assets import Asset
 from ai302_core.errors import DownloadError
 
@@ -42,7 +42,8 @@ def open_stream(asset: Asset, *, base_url: str, limit: int = LIMIT) -> Flow[Bina
     Raises DownloadError.
     """
     if asset.path is not None:
-        return (yield from Save(lambda: io.BytesIO(keeping.content(asset))))
+        results = yield from Record(lambda ledger: ledger.results)
+        return (yield from Save(lambda: io.BytesIO(keeping.content(asset, results))))
     if asset.url is None:
         return io.BytesIO((asset.text or "").encode("utf-8", "replace"))
     if asset.url[:5].lower() == "data:":
