@@ -30,10 +30,12 @@ def job(key: str, status: Status = Status.SUCCEEDED) -> Job:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"], ids=["comma", "semicolon", "tab"])
-def test_a_table_reads_the_same_in_every_usual_dress(encoding: str, delimiter: str) -> None:
+@pytest.mark.parametrize(
+    ("delimiter", "ends"), [(",", "\r\n"), (";", "\n"), ("\t", "\r")], ids=["comma", "semicolon", "tab"]
+)
+def test_a_table_reads_the_same_in_every_usual_dress(encoding: str, delimiter: str, ends: str) -> None:
     text = 'sku,name\r\nA1,"红杯 ""big"""\r\n\r\n"A,2","two\r\nlines"\r\n'.replace(",", delimiter)
-    text = text.replace(f"A{delimiter}2", "A,2")
+    text = text.replace(f"A{delimiter}2", "A,2").replace("\r\n", ends)
     content = text.encode(encoding)
     if encoding == "utf-16-be":
         content = b"\xfe\xff" + content
@@ -42,7 +44,7 @@ def test_a_table_reads_the_same_in_every_usual_dress(encoding: str, delimiter: s
     assert table.columns == ("sku", "name")
     assert [(row.line, dict(row.cells)) for row in table.rows] == [
         (2, {"sku": "A1", "name": '红杯 "big"'}),
-        (4, {"sku": "A,2", "name": "two\r\nlines"}),
+        (4, {"sku": "A,2", "name": "two\nlines"}),
     ]
 
 
@@ -131,6 +133,11 @@ def test_other_options_are_refused_while_rows_are_alive() -> None:
     # A dead row holds its key for what it was: other words need another.
     assert batches.advance(BATCH, wanted, ["sku", "name"], ROWS, jobs[1:2], again_all=False).round == 2
     assert batches.advance(BATCH, wanted, ["sku", "name"], ROWS, [], again_all=False).round == 1
+    # A round that was begun and has bought nothing makes no other: what was bought before it stands.
+    begun = replace(BATCH, round=2, recipe=wanted.recipe)
+    with pytest.raises(errors.ParameterError, match=r"2 rows .* bought again: prompt was"):
+        batches.advance(begun, BATCH, ["sku", "name"], ROWS, jobs, again_all=False)
+    assert batches.advance(begun, wanted, ["sku", "name"], ROWS, jobs, again_all=False).round == 2
     with pytest.raises(errors.ParameterError, match=r"up to 2 rows .*: a column that tells its rows apart is missing"):
         batches.advance(BATCH, BATCH, ["name"], ROWS, jobs, again_all=False)
 

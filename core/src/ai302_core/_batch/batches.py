@@ -139,8 +139,10 @@ def advance(
     """
     if kept is None:
         return wanted
-    mine = [job for job in jobs if job.status is not Status.REFUSED and round_of(job) == kept.round]
-    alive = [job for job in mine if job.status not in DEAD]
+    bought = [job for job in jobs if job.status is not Status.REFUSED]
+    mine = [job for job in bought if round_of(job) == kept.round]
+    # Where this round has none, those of the rounds before are what their buyer has.
+    alive = [job for job in mine if job.status not in DEAD] or [job for job in bought if job.status not in DEAD]
     whole = set(kept.identity) <= set(columns)
     if kept.recipe != wanted.recipe or not whole:
         if alive and not again_all:
@@ -162,8 +164,8 @@ def _again(kept: Batch, rows: Sequence[Mapping[str, Any]], alive: Sequence[Job],
     of = f"of the batch {kept.name!r}"
     if not whole:
         return f"up to {_rows(min(len(alive), len(rows)))} {of} would be bought again"
-    there = {*keys(kept, rows)}
-    again = sum(job.key in there for job in alive)
+    there = {*keys(replace(kept, round=1), rows)}
+    again = len(there & {(job.key or "").removesuffix(f"@{round_of(job)}") for job in alive})
     if again:
         return f"{_rows(again)} {of} would be bought again"
     # Refused nevertheless: the round they belong to would end here, unseen.

@@ -117,8 +117,13 @@ def _csv(text: str) -> Table:
                 f"Line {line} has {len(cells)} cells, the first line {len(columns)}. Nothing was sent.",
                 hint='A cell with a comma, a quote or a line break stands in quotes: "red, round"',
             )
-        rows.append(Row(line, {name: cell.strip() for name, cell in zip(columns, cells, strict=True) if cell.strip()}))
+        rows.append(Row(line, {name: _said(cell) for name, cell in zip(columns, cells, strict=True) if cell.strip()}))
     return Table(tuple(columns), tuple(rows))
+
+
+def _said(cell: str) -> str:
+    """A cell, the same whichever line ends its file was saved with: another would be another row, and be bought."""
+    return cell.strip().replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _delimiter(text: str) -> tuple[str, str, int]:
