@@ -20,7 +20,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from ai302_core import downloads
-from ai302_core._files import cutting
+from ai302_core._files import cutting, writing
 from ai302_core._steps import Flow, Now, Record, Save, Sleep, Stream, Streamed
 from ai302_core.assets import Asset, MediaRef
 from ai302_core.errors import DownloadError
@@ -320,6 +320,28 @@ def test_without_links_on_the_file_system_everything_holds(
     assert (tmp_path / "cat-1.png").read_bytes() == b"mine"
     assert not list(tmp_path.glob(".*"))
     assert world.save(tmp_path / "cat.png", (*SINGLES, *TILES))[0] == files
+
+
+def test_without_links_a_name_that_is_taken_meanwhile_stays_who_took_its(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*names: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    names = [tmp_path / "cat.png", tmp_path / "cat-2.png"]
+    jobs = iter((b"the other's", None))
+    place = Path.replace
+
+    def late(path: Path, name: Path) -> Path:
+        if content := next(jobs, None):  # the first is about to get its name
+            writing.publish_content(content, names)
+        return place(path, name)
+
+    monkeypatch.setattr(os, "link", refused)
+    monkeypatch.setattr(Path, "replace", late)
+    writing.publish_content(b"ours", names)
+    assert [name.read_bytes() for name in names] == [b"ours", b"the other's"]
+    assert sorted(tmp_path.iterdir()) == sorted(names)
 
 
 def test_a_full_disk_leaves_no_half_file_and_the_download_goes_on_later(world: World, tmp_path: Path) -> None:

@@ -84,9 +84,15 @@ def _place(path: Path, name: Path) -> None:
         if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENAMETOOLONG):
             raise
         # No links on this file system (FAT, some network ones).
-        if os.path.lexists(name):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(name)) from None
-        path.replace(name)
+        if os.name != "nt":  # where to rename is to refuse a name that is taken
+            os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))  # an empty file holds it meanwhile
+            try:
+                path.replace(name)
+            except OSError:
+                name.unlink()
+                raise
+        else:
+            path.rename(name)
 
 
 def place(path: Path, content: bytes) -> bool:
