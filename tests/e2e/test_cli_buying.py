@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -415,10 +416,28 @@ def test_nothing_is_called_sent_before_it_goes_out(sandbox: RunningSandbox, gen3
     assert gen302("submit", "a lantern", "--key", "k").stderr.count("sending") == 1
     assert "sending" not in gen302("submit", "a lantern", "--key", "k").stderr, "the key names a job: nothing is sent"
     assert sandbox.paid == 1
-    sandbox.fault("submit", "429", retry_after=0)
-    said = gen302("submit", "a lantern").stderr
-    assert said.index("sending;") < said.index("not accepted, nothing was paid; sending again")
-    assert sandbox.paid == 2
+
+
+def test_what_was_not_accepted_is_told_with_its_reason_before_it_goes_out_again(
+    sandbox: RunningSandbox, gen302: Gen302
+) -> None:
+    for fault, reason, soon in (
+        ({"kind": "429", "retry_after": 0}, r"Hourly limit[^;]* \[-10012\]", "at once"),
+        ({"kind": "429", "retry_after": 1}, r"Hourly limit[^;]* \[-10012\]", "in 1 s"),
+        ({"kind": "queue_full"}, r"[^;]*队列已满[^;]* \[23\]", "in 1 s"),
+        (
+            {"kind": "refused", "code": 23, "description": f"full of {sandbox.key} " * 40},
+            r"full of [^;]{80,110}…",
+            "in 1 s",
+        ),
+    ):
+        sandbox.fault("submit", **fault)
+        before = sandbox.paid
+        done = gen302("submit", "a lantern", "--json")
+        told = rf"not accepted, nothing was paid: midjourney \(302ai\) refused: {reason}; sending again {soon}\n"
+        assert re.search(rf"sending;.*\n.*{told}.*sending;", done.stderr), done.stderr
+        assert sandbox.key not in done.stderr
+        assert (one(done)["job"]["status"], sandbox.paid) == ("queued", before + 1)
 
 
 def test_success_without_a_file_is_told_and_can_be_given_up(sandbox: RunningSandbox, gen302: Gen302) -> None:

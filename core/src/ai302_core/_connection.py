@@ -18,7 +18,7 @@ from ._bells import Bells
 from ._drivers import AsyncDriver, SyncDriver
 from ._flows import outcomes, routing
 from ._flows.routing import Members
-from ._steps import Call
+from ._steps import Call, Sleep
 from .errors import ConfigError, PluginError
 from .family import Family, Gateway, Operation
 from .jobs import Job, Model
@@ -82,7 +82,7 @@ class Connection:
         self.bells = Bells()
         self._sync: dict[Timeouts, SyncDriver] = {}
         self._async: dict[Timeouts, AsyncDriver] = {}
-        self.sending: Callable[[Call], object] | None = None
+        self.sending: Callable[[Call | Sleep], object] | None = None
 
     def driver(self, account: Account) -> SyncDriver:
         """The sync driver with this account's timeouts."""

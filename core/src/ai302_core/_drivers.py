@@ -46,7 +46,8 @@ class SyncDriver:
         self.transport = transport
         self.ledger = ledger
         self.bells = bells or Bells()
-        self.sending: Callable[[Call], object] | None = None  # told of a call that may pay, just before it goes out
+        # Told of a call that may pay, just before it goes out, and of a wait after which it goes out again.
+        self.sending: Callable[[Call | Sleep], object] | None = None
 
     def run(self, flow: Flow[T], stop: Stop | None = None) -> T:
         """The flow's outcome, or what it raises."""
@@ -96,14 +97,16 @@ class SyncDriver:
 
     def _sleep(self, step: Sleep, stop: Stop | None) -> None:
         seconds = _clock.spread(step.seconds, step.spread)
+        if step.why is not None:
+            self._announce(replace(step, seconds=seconds, spread=0.0))
         if step.job and self.bells.armed and stop is None:
             return self.bells.sleep(step.job, seconds)
         return stop.sleep(seconds) if stop is not None else _clock.sleep(seconds)
 
-    def _announce(self, call: Call) -> None:
+    def _announce(self, step: Call | Sleep) -> None:
         if self.sending is not None:
             with contextlib.suppress(Exception):  # whoever watches costs no job
-                self.sending(call)
+                self.sending(step)
 
     def _sent(self, call: Call, stop: Stop | None) -> Reply | TransportError:
         with self.places.one(stop) as free:

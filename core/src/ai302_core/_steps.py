@@ -150,11 +150,13 @@ class Sleep(Step[None]):
     """Wait for `seconds`, give or take the fraction `spread`. The only step a Ctrl-C or a cancellation may end.
 
     job  the id of a job whose callback ends it early
+    why  what was answered to a call that may pay and goes out again afterwards: nothing was created
     """
 
     seconds: float
     spread: float = 0.0
     job: str = ""
+    why: Ai302Error | None = None
 
 
 @dataclass(frozen=True)

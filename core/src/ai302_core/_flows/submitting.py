@@ -12,7 +12,7 @@ from ai302_core._files import media as _media
 from ai302_core._files import naming
 from ai302_core._frozen import changed
 from ai302_core._steps import Call, Flow, Load, NewId, Now, Paid, Picture, Receipt, Record, Reply, Sleep
-from ai302_core.errors import ConfigError, KeyConflict, ParameterError, RateLimitError, TransportError
+from ai302_core.errors import Ai302Error, ConfigError, KeyConflict, ParameterError, RateLimitError, TransportError
 from ai302_core.family import Operation
 from ai302_core.jobs import Job, Notice, Preview, Status
 from ai302_core.ledger import Claim, Intent
@@ -237,6 +237,7 @@ def bought(account: Account, made: Plan, job: Job, call: Call, timeout: float, r
     start = yield from Now()
     attempt = 0
     asked: float | None = None
+    why: Ai302Error | None = None
 
     def receipt(answer: Reply | TransportError, now: datetime) -> Receipt:
         try:
@@ -250,7 +251,7 @@ def bought(account: Account, made: Plan, job: Job, call: Call, timeout: float, r
     while True:
         attempt += 1
         try:
-            yield from Sleep(wait, _policies.SPREAD if asked is None else 0.0)
+            yield from Sleep(wait, _policies.SPREAD if asked is None else 0.0, why=why)
         except GeneratorExit:
             raise
         except BaseException:
@@ -269,7 +270,7 @@ def bought(account: Account, made: Plan, job: Job, call: Call, timeout: float, r
             if got.error is not None:
                 raise got.error  # a caller who waits for its job writes what the ledger could not
             return got.job if got.trouble is None else receipts.unwritten(got.job, got.trouble)
-        asked = got.after
+        asked, why = got.after, got.error
         wait = _policies.backoff(attempt, asked)
         now = yield from Now()
         if got.error is None or (now - start).total_seconds() + wait > timeout:

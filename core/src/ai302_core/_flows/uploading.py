@@ -130,10 +130,10 @@ def _sent(account: Account, door: Upload, call: Call, picture: Picture, timeout:
     """Send it until the door says yes or no; again only when it left nothing behind."""
     start = yield from Now()
     attempt, wait, spread = 0, 0.0, _policies.SPREAD
+    problem: Ai302Error | None = None
     while True:
         attempt += 1
-        yield from Sleep(wait, spread)
-        problem: Ai302Error
+        yield from Sleep(wait, spread, why=problem)
         after: float | None = None
         try:
             reply = yield from Send(call)

@@ -91,6 +91,12 @@ class LiveLine:
                 self._task, description=escape(text), total=None, completed=0.0, percent="", refresh=True
             )
 
+    def waits(self, why: str) -> None:
+        """Why the command waits, as a line that stays."""
+        with suppress(OSError):
+            self._shown.print(escape(why))
+        self.stage("waiting")
+
 
 def _unicode(console: Console) -> bool:
     return console.encoding.lower().startswith("utf")

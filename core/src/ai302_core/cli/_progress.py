@@ -27,6 +27,9 @@ class Watching(Protocol):
     def stage(self, text: str) -> None:
         """What the command itself does now."""
 
+    def waits(self, why: str) -> None:
+        """The command waits before it does the same once more; the reason stays in sight."""
+
 
 @contextmanager
 def watching(session: Session) -> Iterator[Watching]:
@@ -50,6 +53,9 @@ class _Silent:
     def stage(self, text: str) -> None:
         """Nothing is shown."""
 
+    def waits(self, why: str) -> None:
+        """Nothing is shown."""
+
 
 class _Plain:
     """A line when the stage changes or the percentage has moved."""
@@ -65,6 +71,9 @@ class _Plain:
             return
         self._told = now_told
         self.stage(f"{job.id} {phrase(job, self._history(job), age(job))}")
+
+    def waits(self, why: str) -> None:
+        self.stage(why)
 
     def stage(self, text: str) -> None:
         self._say(f"{now().astimezone():%H:%M:%S} {text}")

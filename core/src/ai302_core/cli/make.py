@@ -8,19 +8,22 @@ from contextlib import contextmanager
 from typing import Any
 
 from ai302_core._flows import acting
-from ai302_core._steps import Call
+from ai302_core._steps import Call, Sleep
 from ai302_core.errors import ParameterError
 from ai302_core.jobs import Job, Preview
 
 from . import _again, _options, _requests
 from ._ending import each, finish, told
 from ._options import Parser
+from ._phrases import duration
 from ._progress import Watching, watching
 from ._session import Session, execute
 
+REASON = 120
+"""Characters of a service's own words that fit a line of progress."""
+
 SENDING = "sending; Ctrl-C is held until the answer is here"
 UPLOADING = "uploading a file"
-AGAIN = "not accepted, nothing was paid; sending again"
 
 
 def perform(verb: str, arguments: Sequence[str]) -> int:
@@ -173,15 +176,23 @@ def _act_all(session: Session, parent: Job, terms: dict[str, Any]) -> int:
 def buying(session: Session) -> Iterator[Watching]:
     """As `watching`, told as well when something is sent: nothing is while a request is being checked."""
     with watching(session) as watch:
-        sent: list[Call] = []
 
-        def sending(call: Call) -> None:
-            again = any(call is earlier for earlier in sent)
-            sent.append(call)
-            watch.stage(UPLOADING if call.purpose == "upload" else AGAIN if again else SENDING)
+        def sending(step: Call | Sleep) -> None:
+            if isinstance(step, Sleep):
+                watch.waits(_again_in(step))
+            else:
+                watch.stage(UPLOADING if step.purpose == "upload" else SENDING)
 
         session.connection.sending = sending
         yield watch
+
+
+def _again_in(pause: Sleep) -> str:
+    """What the service answered, and when it is asked again."""
+    why = " ".join(str(pause.why).split()).rstrip(".")
+    short = why if len(why) <= REASON else f"{why[: REASON - 1]}…"
+    soon = "at once" if pause.seconds < 0.5 else f"in {duration(pause.seconds)}"
+    return f"not accepted, nothing was paid: {short}; sending again {soon}"
 
 
 def _answers(session: Session, job: Job) -> dict[str, Any]:
