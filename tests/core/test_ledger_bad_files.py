@@ -20,7 +20,7 @@ from ai302_core._sqlite import SqliteLedger, schema
 from ai302_core._sqlite.database import shared_file_system
 from ai302_core.errors import LedgerError
 from ai302_core.jobs import Job, Status
-from ai302_core.ledger import Intent
+from ai302_core.ledger import FileRecord, Intent, unreadable
 
 JOB = Job(
     id="job-1", provider="hero", family="acme", operation="image", status=Status.SUBMITTING, billed="no",
@@ -113,10 +113,24 @@ def test_a_ledger_without_its_tables(path: Path, ledger: SqliteLedger) -> None:
 
 
 def test_a_row_that_is_no_job(path: Path, ledger: SqliteLedger) -> None:
+    """Its key and its id are refused, so that nobody pays for it again; a list shows what its columns tell."""
     claim(ledger)
+    claim(ledger, "job-2")
+    ledger.keep_batch("november", {"v": 1})
+    ledger.add_files("job-2", [FileRecord(path="/a.png", sha256="", size=3, role="final", index=1, asset={"a": 1})])
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.execute("UPDATE jobs SET document = '[]'")
-    assert "describes no job" in refused(ledger.jobs).message
+        db.execute("UPDATE jobs SET document = '[]' WHERE id = 'job-1'")
+        db.execute("UPDATE batches SET document = '{'")
+        db.execute("UPDATE files SET asset = '{'")
+    for work in (lambda: claim(ledger), lambda: ledger.find_key("job-1", "d"), lambda: ledger.job("job-1")):
+        assert "cannot be read" in refused(work).message
+    assert "the batch 'november'" in refused(lambda: ledger.batch("november")).message
+    assert [file.asset for file in ledger.files("job-2")] == [{}]
+    listed = {job.id: job for job in ledger.jobs()}
+    assert unreadable(listed["job-2"]) is None
+    assert str(unreadable(listed["job-1"])).startswith("job-1: Its row of the ledger was changed")
+    assert replace(listed["job-1"], warnings=()) == replace(JOB, key="job-1")
+    assert not claim(ledger, "job-2")
 
 
 def test_an_empty_file_becomes_a_ledger(path: Path, ledger: SqliteLedger) -> None:

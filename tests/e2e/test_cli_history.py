@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import re
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from ai302_core import config
 from ai302_core.cli import main
 from ai302_core.sandbox import RunningSandbox, serve
 
@@ -102,3 +105,41 @@ def test_the_same_request_again_from_a_job_or_its_sidecar(sandbox: RunningSandbo
     Path("odd.json").write_text("[]", "utf-8")
     assert "no sidecar" in gen302("run", "--from", "odd.json", expect=2)
     assert sandbox.paid == 4
+
+
+def test_a_row_that_another_program_spoiled_costs_the_others_nothing(
+    sandbox: RunningSandbox, gen302: Gen302, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is listed with what is still known, told by every verb that would follow it, and bought by none again."""
+    Path("p.csv").write_text("prompt\na lamp\na door\n", "utf-8")
+    gen302("batch", "p.csv", "-o", "shots", "--name", "november")
+    gen302("submit", "a boat", "-o", "shots", "--key", "boat")
+    door, boat = (json.loads(line) for line in gen302("jobs", "list", "--json").splitlines()[1::-1])
+    if door["key"] == "boat":
+        door, boat = boat, door
+    ledger = config.find_ledger(None) or f"sqlite:///{config.data_dir() / 'ledger-sandbox.db'}"
+    with closing(sqlite3.connect(ledger.removeprefix("sqlite:///"))) as db, db:
+        both = (door["id"], boat["id"])
+        assert db.execute("UPDATE jobs SET document = '{' || document WHERE id IN (?, ?)", both).rowcount == 2
+        db.execute("DELETE FROM files WHERE job_id = ?", (door["id"],))
+    assert sandbox.paid == 3
+
+    for verb in (["jobs"], ["jobs", "list", "--json"], ["jobs", "list", "--csv"], ["cost", "--by", "day", "--csv"]):
+        shown = gen302(*verb)
+        assert verb[0] == "cost" or (door["id"] in shown and boat["id"] in shown)
+    assert main(["jobs", "list"]) == 0
+    told = capsys.readouterr()
+    assert told.out.count("cannot be read") == 2
+    assert "And 1 more" in told.err
+    assert f"gen302 jobs adopt {boat['remote_id']} -p midjourney" in gen302("wait", "boat", expect=2)
+    told_by_resume = gen302("jobs", "resume", expect=2)
+    assert told_by_resume.count("cannot be read") == 2
+    assert "cannot be read" in gen302("batch", "p.csv", "--name", "november", expect=8)
+    assert "cannot be read" in gen302("submit", "a boat", "--key", "boat", expect=2)
+    gen302("jobs", "gallery", "all.html")
+    assert sandbox.paid == 3
+
+    gen302("jobs", "adopt", boat["remote_id"], "-p", "midjourney")
+    assert gen302("wait", "last") == ""
+    assert gen302("save", "last", "-o", "boats").count(".png") == 4
+    assert sandbox.paid == 3

@@ -21,6 +21,7 @@ from ._flows.waiting import OnUpdate
 from ._turns import Desk
 from .errors import Ai302Error
 from .jobs import Job, Outcome, Status
+from .ledger import unreadable
 
 IN_FLIGHT = 64
 """Looks and downloads one process has on the wire at once."""
@@ -115,6 +116,8 @@ class Crowd:
 
         outcome  what its caller gave: a key, a request of his own; None: the job says it
         """
+        if (spoiled := unreadable(job)) is not None:
+            return self.failed(_of(job, outcome), spoiled)
         self._tell(job)
         driver = self._connection.async_driver(account)
         try:

@@ -14,10 +14,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from .errors import ParameterError
+from .errors import LedgerError, ParameterError
 from .jobs import Job, Status
 
-__all__ = ["Claim", "FileRecord", "Intent", "Ledger", "Limits", "named"]
+__all__ = ["UNREADABLE", "Claim", "FileRecord", "Intent", "Ledger", "Limits", "named", "unreadable"]
+
+UNREADABLE = "unreadable"
+"""The notice of a job whose row another program spoiled: listed with what is still known of it, and no more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +133,11 @@ class Ledger(Protocol):
         """The job, its dead owner accounted for (SUBMITTING becomes UNCONFIRMED), or None."""
 
     def find(self, ref: str) -> list[Job]:
-        """Jobs that `ref` names: an id, its last 4 or more letters, "last", a key, a remote id, or a saved file."""
+        """Jobs that `ref` names: an id, its last 4 or more letters, "last", a key, a remote id, or a saved file.
+
+        Here, in `jobs` and in `read`, one whose row cannot be read any more is told with a notice UNREADABLE, and
+        costs the others nothing; every other method raises LedgerError for it.
+        """
 
     def jobs(
         self,
@@ -202,11 +209,27 @@ def named(ledger: Ledger, ref: str) -> Job:
     """The one job `ref` names, see `Ledger.find`. Raises ParameterError for none or several, LedgerError."""
     found = ledger.find(ref)
     if len(found) == 1 or (found and found[0].id == ref):
+        if (trouble := unreadable(found[0])) is not None:
+            raise trouble
         return found[0]
     if found:
         names = ", ".join(job.id for job in found[:5])
         raise ParameterError(f"{ref!r} names {len(found)} jobs: {names}. Say more letters.")
     raise _unknown(ledger, ref)
+
+
+def unreadable(job: Job) -> LedgerError | None:
+    """The error of a job whose row cannot be read any more; None for every other."""
+    notice = next((entry for entry in job.warnings if entry.code == UNREADABLE), None)
+    if notice is None:
+        return None
+    task = job.remote_id or ""
+    adopt = f"gen302 jobs adopt {shlex.quote(task)} -p {job.provider}  # takes its task in anew, for free; or: "
+    return LedgerError(
+        f"{job.id}{f' (task {task} at {job.provider})' if task else ''}: {notice.message}",
+        billed=job.billed,
+        hint=f"{adopt if task else ''}restore the ledger from a backup",
+    )
 
 
 def _unknown(ledger: Ledger, ref: str) -> ParameterError:

@@ -24,7 +24,7 @@ from ai302_core.errors import (
     JobUnconfirmed,
 )
 from ai302_core.jobs import Job, Notice, Result, Status
-from ai302_core.ledger import FileRecord
+from ai302_core.ledger import FileRecord, unreadable
 from ai302_core.requests import ActionRequest, expect
 
 
@@ -123,9 +123,10 @@ def unowned(job: Job) -> ConfigError:
 
 
 def complete(job: Job, files: Sequence[FileRecord]) -> bool:
-    """Whether every deliverable of a job is recorded as saved."""
+    """Whether every deliverable of a job is recorded as saved; what those of an unreadable one are, nobody knows."""
     wanted = Result(job=job, assets=job.assets).deliverables
-    return {(asset.role, asset.index) for asset in wanted} <= {(file.role, file.index) for file in files}
+    known = {(asset.role, asset.index) for asset in wanted} <= {(file.role, file.index) for file in files}
+    return known and unreadable(job) is None
 
 
 def saved(result: Result, files: Sequence[Path], notices: Sequence[Notice]) -> Result:

@@ -15,7 +15,7 @@ from ai302_core._wire import calls, reading
 from ai302_core.errors import Ai302Error, ApiError, ParameterError, TransportError
 from ai302_core.family import Operation
 from ai302_core.jobs import Job, Notice, Status
-from ai302_core.ledger import Ledger
+from ai302_core.ledger import Ledger, unreadable
 
 from . import looking, outcomes, planning, receipts, waiting
 from .waiting import OnUpdate
@@ -161,7 +161,7 @@ def adopt(account: Account, remote_id: str, operation_name: str | None) -> Flow[
     """
     for known in (yield from Record(lambda ledger: ledger.find(remote_id))):
         ours = known.remote_id == remote_id and known.provider == account.name
-        if ours and known.status is not Status.ABANDONED:
+        if ours and known.status is not Status.ABANDONED and unreadable(known) is None:
             return known
     now = yield from Now()
     job_id = yield from NewId()

@@ -15,7 +15,7 @@ from ai302_core._steps import Call, Flow, Load, NewId, Now, Paid, Picture, Recei
 from ai302_core.errors import Ai302Error, ConfigError, KeyConflict, ParameterError, RateLimitError, TransportError
 from ai302_core.family import Operation
 from ai302_core.jobs import Job, Notice, Preview, Status
-from ai302_core.ledger import Claim, Intent
+from ai302_core.ledger import Claim, Intent, unreadable
 from ai302_core.requests import Request
 
 from . import additions, blaming, errands, giving, planning, receipts, uploading
@@ -156,6 +156,8 @@ def _pressed(parent: Job, digest: str) -> Flow[Job | None]:
     jobs = yield from Record(lambda ledger: ledger.jobs(since=parent.created_at, text=parent.remote_id or ""))
     for entry in reversed(jobs):
         vain = entry.status in OVER or entry.status is Status.REFUSED
+        if not vain and (spoiled := unreadable(entry)) is not None:
+            raise spoiled  # it may be this press
         if vain or entry.parent != parent.id or entry.request is None:
             continue
         if planning.digest(entry.request, entry.parent) == digest:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ai302_core._frozen import changed
 from ai302_core.errors import Billed, ConfigError, LedgerError
 from ai302_core.jobs import Job, Status
 from ai302_core.ledger import Claim, FileRecord, Intent, Ledger
@@ -135,11 +136,11 @@ class SqliteLedger:
         if keys:
             narrower, wanted = f"{narrower} AND substr(key, 1, length(?)) = ?", [*wanted, *[_rows.plain(keys)] * 2]
         query = (
-            f"SELECT document FROM jobs WHERE status IN ({_places(chosen)})"  # noqa: S608
+            f"SELECT id, {_rows.DOCUMENT} FROM jobs WHERE status IN ({_places(chosen)})"  # noqa: S608
             f" AND {moment} >= ? AND instr(words, ?){narrower} ORDER BY {moment} DESC, seq DESC LIMIT ?"
         )
         values = (*chosen, start, _rows.plain(text.casefold()), *wanted, -1 if limit is None else limit)
-        return self._read(lambda db: [_rows.job_of(document) for (document,) in db.execute(query, values)])
+        return self._read(lambda db: [_rows.listed(db, *row) for row in db.execute(query, values)])
 
     def ids(self, status: Sequence[Status]) -> list[str]:
         self._account_for_the_dead()
@@ -150,9 +151,9 @@ class SqliteLedger:
 
     def read(self, job_ids: Sequence[str]) -> list[Job]:
         def work(db: sqlite3.Connection) -> list[Job]:
-            query = "SELECT document FROM jobs WHERE id = ?"
+            query = f"SELECT id, {_rows.DOCUMENT} FROM jobs WHERE id = ?"  # noqa: S608
             rows = (db.execute(query, (_rows.plain(job_id),)).fetchone() for job_id in job_ids)
-            return [_rows.job_of(row[0]) for row in rows if row is not None]
+            return [_rows.listed(db, *row) for row in rows if row is not None]
 
         return self._read(work)
 
@@ -168,9 +169,7 @@ class SqliteLedger:
         return [job_id for job_id, whole in found.items() if not whole]
 
     def batch(self, name: str) -> dict[str, Any] | None:
-        query = "SELECT document FROM batches WHERE name = ?"
-        row = self._read(lambda db: db.execute(query, (_rows.plain(name),)).fetchone())
-        return None if row is None else dict(json.loads(row[0]))
+        return self._read(lambda db: _rows.batch_of(db, name))
 
     def keep_batch(self, name: str, document: Mapping[str, Any]) -> None:
         values = (_rows.plain(name), json.dumps(document))
@@ -238,7 +237,7 @@ class SqliteLedger:
             ).fetchall()
         )
         return [
-            FileRecord(path=path, sha256=sha256, size=size, role=role, index=index, asset=json.loads(asset))
+            FileRecord(path=path, sha256=sha256, size=size, role=role, index=index, asset=_rows.json_of(asset, {}))
             for path, sha256, size, role, index, asset in rows
         ]
 
@@ -279,19 +278,20 @@ def _places(values: Sequence[object]) -> str:
 def _chosen(db: sqlite3.Connection, condition: str, values: Iterable[object]) -> list[Job]:
     """Jobs with their last replies, newest first; `condition` is ours, its values are the caller's."""
     rows = db.execute(
-        f"SELECT id, document FROM jobs WHERE {condition} ORDER BY created_at DESC, seq DESC",  # noqa: S608
+        f"SELECT id, {_rows.DOCUMENT} FROM jobs WHERE {condition} ORDER BY created_at DESC, seq DESC",  # noqa: S608
         tuple(values),
     ).fetchall()
-    return [_rows.job_of(document, _rows.last_reply(db, job_id)) for job_id, document in rows]
+    return [changed(_rows.listed(db, *row), raw=_rows.last_reply(db, row[0])) for row in rows]
 
 
 def _unsaved(db: sqlite3.Connection, after: tuple[float, int]) -> list[tuple[tuple[float, int], Job]]:
     """A few jobs that may lack files, oldest first, each with its place in that order."""
     query = (
-        f"SELECT created_at, seq, document FROM jobs WHERE {schema.UNSAVED} AND (created_at, seq) > (?, ?)"  # noqa: S608
+        f"SELECT created_at, seq, id, {_rows.DOCUMENT} FROM jobs"  # noqa: S608
+        f" WHERE {schema.UNSAVED} AND (created_at, seq) > (?, ?)"
         " ORDER BY created_at, seq LIMIT ?"
     )
-    return [((created, seq), _rows.job_of(document)) for created, seq, document in db.execute(query, (*after, _FEW))]
+    return [((created, seq), _rows.listed(db, *row)) for created, seq, *row in db.execute(query, (*after, _FEW))]
 
 
 def _find(db: sqlite3.Connection, ref: str) -> list[Job]:

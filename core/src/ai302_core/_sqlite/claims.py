@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from datetime import UTC, datetime
 
@@ -41,20 +40,20 @@ def dead_owners(db: sqlite3.Connection, owners: Owners) -> list[str | None]:
 def bury(db: sqlite3.Connection, owners: Owners) -> None:
     """The SUBMITTING jobs of the dead become UNCONFIRMED."""
     for owner in dead_owners(db, owners):
-        rows = db.execute(f"SELECT id, document FROM jobs WHERE {_SUBMITTING} AND owner IS ?", (owner,))  # noqa: S608
+        rows = db.execute(f"SELECT id, {_rows.DOCUMENT} FROM jobs WHERE {_SUBMITTING} AND owner IS ?", (owner,))  # noqa: S608
         for job_id, document in rows.fetchall():
             _rows.update(db, job_id, _rows.orphaned(document))
 
 
 def standing(db: sqlite3.Connection, owners: Owners, job_id: str) -> tuple[Job | None, bool]:
     """The job, or None, and whether its owner died before the receipt, which is not accounted for yet."""
-    query = "SELECT status, owner, document, raw FROM jobs LEFT JOIN replies ON job_id = id WHERE id = ?"
+    query = f"SELECT status, owner, {_rows.DOCUMENT}, raw FROM jobs LEFT JOIN replies ON job_id = id WHERE id = ?"  # noqa: S608
     row = db.execute(query, (_rows.plain(job_id),)).fetchone()
     if row is None:
         return None, False
     status, owner, document, raw = row
     orphaned = status == Status.SUBMITTING.value and not owners.alive(owner)
-    return _rows.job_of(document, None if raw is None else json.loads(raw)), orphaned
+    return _rows.job_of(document, None if raw is None else _rows.json_of(raw, None)), orphaned
 
 
 def held(db: sqlite3.Connection, owners: Owners, key: str, digest: str) -> Claim | None:
@@ -79,7 +78,7 @@ def held(db: sqlite3.Connection, owners: Owners, key: str, digest: str) -> Claim
 def _as_it_reads(db: sqlite3.Connection, owners: Owners, job_id: str, status: str, owner: str, document: str) -> Claim:
     owned = status == Status.SUBMITTING.value and owners.alive(owner)
     if status == Status.SUBMITTING.value and not owned:
-        document = _rows.orphaned(document)["document"]
+        document = _rows.orphaned(document).get("document", document)
     return Claim(job=_rows.job_of(document, _rows.last_reply(db, job_id)), owned=owned)
 
 

@@ -6,12 +6,14 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 from ai302_core._frozen import changed
 from ai302_core.errors import LedgerError
-from ai302_core.jobs import Job, Status
+from ai302_core.jobs import Job, Notice, Status
+from ai302_core.ledger import UNREADABLE
 from ai302_core.requests import StoredRequest
 
 ORPHANED = (
@@ -106,22 +108,49 @@ def keep_reply(db: sqlite3.Connection, job: Job, body: bytes) -> None:
 
 def last_reply(db: sqlite3.Connection, job_id: str) -> Any:
     """The last reply's JSON, or None."""
-    found = db.execute("SELECT raw FROM replies WHERE job_id = ?", (job_id,)).fetchone()
-    return None if found is None or found[0] is None else json.loads(found[0])
+    found = db.execute("SELECT CAST(raw AS BLOB) FROM replies WHERE job_id = ?", (job_id,)).fetchone()
+    return None if found is None or found[0] is None else json_of(found[0], None)
 
 
-def orphaned(document: str) -> dict[str, Any]:
-    """What changes in the row of a job whose owner died before its receipt."""
-    told = {"status": Status.UNCONFIRMED.value, "billed": "unknown", "message": ORPHANED}
-    return {
-        "status": Status.UNCONFIRMED.value,
-        "billed": "unknown",
-        "owner": None,
-        "document": _json({**json.loads(document), **told}),
-    }
+def json_of(text: str | bytes, instead: Any) -> Any:
+    """Its JSON; where another program spoiled it, what stands in its place."""
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return instead
 
 
-def job_of(document: str, raw: Any = None) -> Job:
+def orphaned(document: str | bytes) -> dict[str, Any]:
+    """What changes in the row of a job whose owner died before its receipt; words nobody can read stay."""
+    told = {"status": Status.UNCONFIRMED.value, "billed": "unknown"}
+    held = json_of(document, None)
+    said = {"document": _json({**held, **told, "message": ORPHANED})} if isinstance(held, dict) else {}
+    return {**told, "owner": None, **said}
+
+
+DOCUMENT = "CAST(document AS BLOB)"
+"""A row's words as they are: where they are no UTF-8 any more, SQLite gives no row at all."""
+
+
+def listed(db: sqlite3.Connection, job_id: str, document: bytes) -> Job:
+    """The job a row describes, for looking at it: where its words cannot be read, what its columns tell.
+
+    That has a notice UNREADABLE, see `ledger.unreadable`: nothing is to be bought, followed or written on its word.
+    """
+    try:
+        return job_of(document)
+    except LedgerError as problem:
+        names = ("key", "attempt", "status", "billed", "remote_id", "provider", "family", "operation", "gateway",
+                 "base_url", "created_at", "finished_at")  # fmt: skip
+        query = f"SELECT {', '.join(names)} FROM jobs WHERE id = ?"  # noqa: S608 - our own column names
+        told = dict(zip(names, db.execute(query, (job_id,)).fetchone(), strict=True))
+        for name in ("created_at", "finished_at"):
+            told[name] = None if told[name] is None else datetime.fromtimestamp(told[name], UTC)
+        notice = Notice(code=UNREADABLE, message=problem.message)
+        return Job(**{**told, "id": job_id, "status": Status(told["status"]), "warnings": (notice,)})
+
+
+def job_of(document: str | bytes, raw: Any = None) -> Job:
     """The job a row describes. A request this version cannot read is kept word for word.
 
     Raises LedgerError for a row that describes no job.
@@ -136,12 +165,27 @@ def job_of(document: str, raw: Any = None) -> Job:
             request = values.pop("request")
             told = {name: value for name, value in request.items() if name != "type"}
             job = replace(Job.from_dict(values), request=StoredRequest(type=str(request.get("type")), values=told))
-    except (ValueError, KeyError, AttributeError) as problem:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as problem:
         raise LedgerError(
-            f"A row of the ledger describes no job: {problem}.",
-            hint="Restore the ledger from a backup; the row was changed by another program.",
+            f"Its row of the ledger was changed by another program and cannot be read: {problem}.",
+            hint="Restore the ledger from a backup.",
         ) from None
     return job if raw is None else changed(job, raw=raw)
+
+
+def batch_of(db: sqlite3.Connection, name: str) -> dict[str, Any] | None:
+    """What is remembered of a batch, or None. Raises LedgerError."""
+    query = "SELECT CAST(document AS BLOB) FROM batches WHERE name = ?"
+    row = db.execute(query, (plain(name),)).fetchone()
+    if row is None:
+        return None
+    held = json_of(row[0], None)
+    if not isinstance(held, dict):
+        raise LedgerError(
+            f"What the ledger remembers of the batch {name!r} was changed by another program and cannot be read.",
+            hint="Restore the ledger from a backup; under another --name every row would be bought again.",
+        )
+    return held
 
 
 def caught_up(job: Job, stands: Job) -> Job | None:

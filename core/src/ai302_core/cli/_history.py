@@ -91,10 +91,10 @@ def words(job: Job, ledger: Ledger) -> str:
     """The same; for a press, with what was asked in the first place."""
     said = [excerpt(job)]
     while job.parent is not None and len(said) < 10:
-        parent = ledger.job(job.parent)
-        if parent is None:
+        parent = ledger.read([job.parent])
+        if not parent:
             break
-        job = parent
+        job = parent[0]
         said.append(excerpt(job))
     return ": ".join(filter(None, said))
 

@@ -19,6 +19,7 @@ from ai302_core._flows.submitting import Order
 from ai302_core._many import Wanted
 from ai302_core.errors import Ai302Error, ParameterError
 from ai302_core.jobs import Job, Outcome, Status
+from ai302_core.ledger import unreadable
 
 from . import _crowd, _rows, _verdict
 from ._place import quoted
@@ -124,7 +125,8 @@ class Round:
             if key in finished:
                 continue
             job = self.jobs.get(key)
-            again = self.session.options.again == "failed" and job is not None and job.status in batches.DEAD
+            dead = job is not None and job.status in batches.DEAD and unreadable(job) is None
+            again = self.session.options.again == "failed" and dead
             fresh = job is None or again
             if fresh and (self.halt.reason is not None or self.left < 1):
                 self.skipped += 1

@@ -149,7 +149,8 @@ class Session:
         if error is not None:
             error.hint = self.typed(error.hint)
         for notice in () if job is None else job.warnings:
-            output.say(f"note: {notice.message}")
+            if error is None or notice.message not in error.message:
+                output.say(f"note: {notice.message}")
         if error is not None:
             silent = error.billed == "no" and self.verb not in PAYING
             output.complain(error.message, "" if silent else _verdict.money(error, job), error.hint)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ai302_core.jobs import Job
-from ai302_core.ledger import named
+from ai302_core.ledger import named, unreadable
 
 from . import _history, _options, _table, _verdict, ask, gallery, reconcile
 from ._options import Parser
@@ -101,6 +101,10 @@ def _list(session: Session) -> int:
         if not found:
             none = "No job yet: nothing was bought. `gen302` without a verb says how to begin."
             session.output.say("No such job." if _history.narrowed(session.options) else none)
+    troubles = [trouble for job in found if (trouble := unreadable(job)) is not None]
+    if troubles:
+        more = f" And {len(troubles) - 1} more." if troubles[1:] else ""
+        session.output.complain(f"{troubles[0].message}{more}", then=troubles[0].hint)
     return 0
 
 
@@ -112,9 +116,8 @@ def show_list(session: Session, found: Sequence[Job]) -> None:
     rows = [("ID", "STATUS", "PROVIDER/OPERATION", "AGE", "PROMPT")]
     for job in found:
         where = f"{job.provider}/{job.operation}"
-        rows.append(
-            (job.id, job.status.value, where, _age((moment - job.created_at).total_seconds()), _history.excerpt(job))
-        )
+        asked = "(its row cannot be read)" if unreadable(job) else _history.excerpt(job)
+        rows.append((job.id, job.status.value, where, _age((moment - job.created_at).total_seconds()), asked))
     for line in _table.lines(rows):
         session.output.data(line)
 
