@@ -98,8 +98,12 @@ def test_a_job_of_a_provider_that_is_gone_is_given_up(
     ledger = f"sqlite:///{(shop.home / 'ledger-sandbox.db').as_posix()}"
     left = shop.buyer(mode, config={"providers": {"hero": elsewhere}}, ledger=ledger)
     for job in (unknown, running):
-        with pytest.raises(ConfigError):
-            left.reconcile(job)
+        for how in ({}, {"resubmit": True}, {"remote_id": "77"}):
+            with pytest.raises(ConfigError, match="not the one in use"):
+                left.reconcile(job, **how)
+        for how in ({"resubmit": True}, {"remote_id": "77"}, {"webhook": "https://shop.example/hook"}):
+            with pytest.raises(ParameterError):  # as where there is a provider
+                left.reconcile(job, abandon=True, **how)
         assert left.reconcile(job, abandon=True).status is Status.ABANDONED
         with pytest.raises(ParameterError, match="is abandoned"):
             left.reconcile(job, abandon=True)

@@ -13,8 +13,9 @@ from math import inf
 from typing import Any, TypeVar
 
 from . import _http, _sqlite, config, registry
-from ._accounts import Account, Secret, Timeouts
+from ._accounts import Account, Timeouts
 from ._bells import Bells
+from ._config.keys import LazyKey
 from ._drivers import AsyncDriver, SyncDriver
 from ._flows import outcomes, routing
 from ._flows.routing import Members
@@ -27,29 +28,6 @@ from .requests import ImageRequest, Request, VideoRequest, expect
 
 T = TypeVar("T")
 _REQUEST, _JOB = 'a request such as ImageRequest("a lantern")', "a job; provider.job(ID) finds one by its id or key"
-
-
-class _LazyKey:
-    """A key looked up when a call needs it: looking at what is configured, and saving files, need none."""
-
-    def __init__(self, look_up: Callable[[], Secret]) -> None:
-        self._look_up = look_up
-
-    @property
-    def source(self) -> str:
-        """Where the key comes from, such as the name of a variable. Raises ConfigError when there is none."""
-        return self._looked_up().source
-
-    def reveal(self) -> str:
-        """The key itself. Raises ConfigError when there is none for this address; nothing was sent."""
-        return self._looked_up().reveal()
-
-    def _looked_up(self) -> Secret:
-        try:
-            return self._look_up()
-        except ConfigError as problem:
-            # Some tools print the variables of every frame, and those behind it hold keys.
-            raise problem.with_traceback(None) from None
 
 
 class Connection:
@@ -84,24 +62,22 @@ class Connection:
         self._async: dict[Timeouts, AsyncDriver] = {}
         self.sending: Callable[[Call | Sleep], object] | None = None
 
-    def driver(self, account: Account) -> SyncDriver:
-        """The sync driver with this account's timeouts."""
+    def driver(self, owner: Account | ConfigError) -> SyncDriver:
+        """The sync driver with this account's timeouts; without an account for what concerns the ledger alone."""
+        timeouts = owner.timeouts if isinstance(owner, Account) else Timeouts()
         with self._lock:
-            if account.timeouts not in self._sync:
-                self._sync[account.timeouts] = SyncDriver(self._transport(account.timeouts), self.ledger, self.bells)
-                self._sync[account.timeouts].sending = self.sending
-            return self._sync[account.timeouts]
+            if timeouts not in self._sync:
+                self._sync[timeouts] = SyncDriver(self._transport(timeouts), self.ledger, self.bells)
+                self._sync[timeouts].sending = self.sending
+            return self._sync[timeouts]
 
-    def bystander(self) -> SyncDriver:
-        """A driver for what concerns the ledger alone: it takes no account, and nothing is sent."""
-        return SyncDriver(_http.Transport(Timeouts()), self.ledger, self.bells)
-
-    def async_driver(self, account: Account) -> AsyncDriver:
-        """The async driver with this account's timeouts."""
+    def async_driver(self, owner: Account | ConfigError) -> AsyncDriver:
+        """The async driver, likewise."""
+        timeouts = owner.timeouts if isinstance(owner, Account) else Timeouts()
         with self._lock:
-            if account.timeouts not in self._async:
-                self._async[account.timeouts] = AsyncDriver(self._transport(account.timeouts), self.ledger, self.bells)
-            return self._async[account.timeouts]
+            if timeouts not in self._async:
+                self._async[timeouts] = AsyncDriver(self._transport(timeouts), self.ledger, self.bells)
+            return self._async[timeouts]
 
     def _transport(self, timeouts: Timeouts) -> _http.Transport:
         if timeouts not in self._transports:
@@ -153,6 +129,13 @@ class Connection:
             if account.family.name == job.family and account.base_url == job.base_url:
                 return account
         raise outcomes.unowned(job)
+
+    def owner(self, job: Job) -> Account | ConfigError:
+        """The same account; or why there is none, for what may be done without."""
+        try:
+            return self.owning(job)
+        except ConfigError as problem:
+            return problem
 
     def offering(self, operation: str | None) -> Account:
         """As `default`; where nobody is named, the only one whose family has this operation. Raises ConfigError."""
@@ -245,7 +228,7 @@ class Connection:
             family=family,
             gateway=gateway,
             base_url=base_url,
-            key=_LazyKey(lambda: config.key_for(settings, name, base_url, home=home, api_key=given["api_key"])),
+            key=LazyKey(lambda: config.key_for(settings, name, base_url, home=home, api_key=given["api_key"])),
             defaults=chosen.defaults,
             timeouts=Timeouts(**vars(chosen.timeouts)),
             limits=limits,

@@ -15,7 +15,6 @@ from ._flows import acting, additions, asking, costs, outcomes, reconciling, rou
 from ._flows.submitting import Order
 from ._flows.waiting import OnUpdate
 from .assets import Asset
-from .errors import ConfigError
 from .jobs import Cost, Job, Model, Outcome, Preview, Result, Status
 from .providers import Target, path_text
 from .requests import Request
@@ -233,15 +232,10 @@ class AsyncProvider:
         webhook: str | None = None,
     ) -> Job:
         """See `Provider.reconcile`."""
-        try:
-            account = await to_thread(self._connection.owning, job)
-        except ConfigError:
-            if not abandon or resubmit or remote_id is not None:
-                raise
-            return await to_thread(self._connection.bystander().pay, reconciling.give_up(job))
-        make = partial(reconciling.reconcile, account, job, remote_id=remote_id, resubmit=resubmit, abandon=abandon,
+        owner = await to_thread(self._connection.owner, job)
+        make = partial(reconciling.reconcile, owner, job, remote_id=remote_id, resubmit=resubmit, abandon=abandon,
                        webhook=webhook)  # fmt: skip
-        return await self._connection.async_driver(account).pay(make)
+        return await self._connection.async_driver(owner).pay(make)
 
     async def adopt(self, remote_id: str, operation: str | None = None) -> Job:
         """See `Provider.adopt`."""

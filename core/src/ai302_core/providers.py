@@ -14,7 +14,6 @@ from ._flows import acting, additions, asking, costs, outcomes, reconciling, rou
 from ._flows.submitting import Order
 from ._flows.waiting import OnUpdate
 from .assets import Asset
-from .errors import ConfigError
 from .jobs import Cost, Job, Model, Outcome, Preview, Result, Status
 from .requests import Request
 
@@ -295,16 +294,11 @@ class Provider:
         nothing can look it up, ParameterError when more than one is said or the job is not unconfirmed. A job is given
         up without its provider, too: one that is not configured any more, or has no key.
         """
-        try:
-            account = self._connection.owning(job)
-        except ConfigError:
-            if not abandon or resubmit or remote_id is not None:
-                raise
-            return self._connection.bystander().pay(reconciling.give_up(job))
+        owner = self._connection.owner(job)
         flow = reconciling.reconcile(
-            account, job, remote_id=remote_id, resubmit=resubmit, abandon=abandon, webhook=webhook
+            owner, job, remote_id=remote_id, resubmit=resubmit, abandon=abandon, webhook=webhook
         )
-        return self._connection.driver(account).pay(flow)
+        return self._connection.driver(owner).pay(flow)
 
     def adopt(self, remote_id: str, operation: str | None = None) -> Job:
         """Take up a task another tool started at this provider; free. Raises NotFoundError.

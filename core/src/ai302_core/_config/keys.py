@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -53,6 +53,29 @@ class SecretKey:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("A key is not pickled or copied; connect again where it is needed.")
+
+
+class LazyKey:
+    """A key looked up when a call needs it: looking at what is configured, and saving files, need none."""
+
+    def __init__(self, look_up: Callable[[], SecretKey]) -> None:
+        self._look_up = look_up
+
+    @property
+    def source(self) -> str:
+        """Where the key comes from, such as the name of a variable. Raises ConfigError when there is none."""
+        return self._looked_up().source
+
+    def reveal(self) -> str:
+        """The key itself. Raises ConfigError when there is none for this address; nothing was sent."""
+        return self._looked_up().reveal()
+
+    def _looked_up(self) -> SecretKey:
+        try:
+            return self._look_up()
+        except ConfigError as problem:
+            # Some tools print the variables of every frame, and those behind it hold keys.
+            raise problem.with_traceback(None) from None
 
 
 @lru_cache(maxsize=64)  # asked for at every key

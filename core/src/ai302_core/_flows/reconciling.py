@@ -25,7 +25,7 @@ from .submitting import Order
 
 
 def reconcile(
-    account: Account,
+    account: Account | ConfigError,
     job: Job,
     *,
     remote_id: str | None = None,
@@ -36,6 +36,7 @@ def reconcile(
 ) -> Flow[Job]:
     """Settle an UNCONFIRMED job by what its caller found out, or by what the service's own list says.
 
+    account    the job's; or why there is none any more: without one it can only be given up, and nothing is looked at
     remote_id  it was accepted as this task
     resubmit   it was not accepted: buy it again, unless the service's list has it after all
     webhook    of the job that is bought again: nobody kept the first one's, which usually carries a token
@@ -47,9 +48,13 @@ def reconcile(
         raise ParameterError("Say one of remote_id, resubmit and abandon. Nothing was sent.")
     if webhook is not None and not resubmit:
         raise ParameterError("webhook: only what is bought again takes one. Nothing was sent.", field="webhook")
+    if isinstance(account, ConfigError) and not abandon:
+        raise account
     job = yield from looking.current(job)
     stands = job.status
     _check_open(job, endless=abandon)
+    if isinstance(account, ConfigError):
+        return (yield from _given_up(job))
     if abandon and stands.followed:
         # Without a key, or the family's operation, nothing is seen: what is given up needs neither.
         with suppress(ConfigError, PluginError):
@@ -86,13 +91,6 @@ def reconcile(
     order = Order(key=job.key, again=job.key is not None, lenient=lenient, timeout=timeout, save_to=save_to,
                   webhook=webhook)  # fmt: skip
     return (yield from submitting.submit(account, job.request, order))
-
-
-def give_up(job: Job) -> Flow[Job]:
-    """Give up an open or unconfirmed job of a provider that is gone: nothing is looked at. Raises as `reconcile`."""
-    job = yield from looking.current(job)
-    _check_open(job, endless=True)
-    return (yield from _given_up(job))
 
 
 def _check_open(job: Job, *, endless: bool) -> None:
