@@ -325,6 +325,52 @@ def test_a_closed_pipe_does_not_stop_what_is_paid(sandbox: RunningSandbox) -> No
     assert "Exception ignored" not in people
 
 
+PRINTING = (
+    "--version", "--help", "", "run --help", "help batch", "run lantern -o shots", "run lantern --dry-run", "wait last",
+    "save last", "act last upscale-1 -o shots", "cost last", "submit lantern --key k --json", "batch rows.csv -o shots",
+    "cost --by model", "jobs", "jobs --json", "jobs list --csv", "jobs show last", "jobs gallery page.html", "doctor",
+    "config show", "config path", "config schema", "providers", "models", "plugins", "plugins new boat",
+    "completion fish", "init",
+)  # fmt: skip
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk here")
+@pytest.mark.parametrize("where", ["full", "closed"])
+def test_data_that_stdout_does_not_take_is_no_success(
+    sandbox: RunningSandbox, gen302: Gen302, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Whatever is typed: the work is done, the loss is told once, and a script cannot take it for a success."""
+    Path("rows.csv").write_text("prompt\na lantern\na boat\n")
+    for typed in PRINTING:
+        with contextlib.ExitStack() as stack:
+            full = stack.enter_context(Path("/dev/full").open("w", encoding="utf-8")) if where == "full" else None
+            with monkeypatch.context() as patch:
+                patch.setattr(sys, "stdout", full)
+                told = gen302(*typed.split(), expect=11).stderr
+                assert told.count("gen302: stdout ") == 1, typed
+                assert ("goes to a disk that is full" if full else "is closed") in told
+                gen302("jobs", "show", "nothing", expect=2)  # what went wrong before is worse
+    assert sandbox.paid == 5
+    assert len(pictures("shots")) == 4 + 1 + 8
+    assert Path("page.html").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk here")
+def test_a_shell_that_closes_stdout_or_fills_it_hears_of_it(sandbox: RunningSandbox) -> None:
+    me = shlex.join(COMMAND)
+    for line, code in (
+        (f"{me} run a lantern -o shots >&-", 11),
+        (f"{me} jobs >/dev/full", 11),
+        (f"{me} run --help >&-", 11),
+        (f"({me} jobs; exit $?) | true", 0),  # a reader who left wants no more
+    ):
+        done = subprocess.run(["bash", "-o", "pipefail", "-c", line], capture_output=True, text=True, timeout=60)
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        assert "ignored" not in done.stderr
+    assert len(pictures("shots")) == 4
+
+
 @pytest.mark.skipif(os.name == "nt", reason="POSIX terminals")
 @pytest.mark.parametrize("columns", ["100", "34"])
 def test_a_live_line_on_a_terminal_leaves_the_data_alone(

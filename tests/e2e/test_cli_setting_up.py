@@ -10,7 +10,6 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -360,10 +359,3 @@ def test_what_to_do_next_is_said_of_what_was_typed(
     whole = "".join(told(*typed, expect=6 if "http://127.0.0.1:1" in environment.values() else 2)).casefold()
     assert said.casefold() in whole
     assert f"next: {then}".casefold() in whole
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk here")
-def test_output_that_a_full_disk_does_not_take_is_told(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
-    with suppress(OSError), Path("/dev/full").open("w") as full:
-        monkeypatch.setattr(sys, "stdout", full)
-        assert "disk that stdout goes to is full" in told("config", "path")[1]

@@ -48,6 +48,7 @@ EXITS = (
     ("8", "batch partly done"),
     ("9", "paid, a file is missing: gen302 save JOB"),
     ("10", "waits for your input"),
+    ("11", "all done, but stdout did not take what it says"),
     ("130", "Ctrl-C, the job lives on"),
 )
 
@@ -103,8 +104,9 @@ def usage() -> str:
 def _shown(text: str) -> int:
     from ._output import Output
 
-    Output().data(text)
-    return 0
+    output = Output()
+    output.data(text)
+    return output.ended(0)
 
 
 def _unknown(word: str, *, as_json: bool) -> int:

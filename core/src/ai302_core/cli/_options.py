@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 
 from ai302_core.errors import ParameterError
 
+from ._output import Output
+
 PROMPT = "words, - for stdin, or @FILE"
 JOB = "an id, its last 4 or more letters, last, a key, a gateway's task id, or a saved file"
 
@@ -32,6 +34,12 @@ class Parser(argparse.ArgumentParser):
         """What argparse says, as our own error."""
         said = f"{message[:1].upper()}{message[1:]}"
         raise ParameterError(said if said.endswith("?") else f"{said}.", hint=f"{self.prog} --help")
+
+    def print_help(self, file: object = None) -> NoReturn:
+        """Print the help as data, and end."""
+        output = Output()
+        output.data(self.format_help().rstrip("\n"))
+        self.exit(output.ended(0))
 
     def read(self, arguments: Sequence[str]) -> argparse.Namespace:
         """The options. Raises ParameterError."""

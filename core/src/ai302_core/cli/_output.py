@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TextIO
+
+UNTOLD = 11
+"""The exit code of a success whose data stdout did not take."""
 
 
 class Output:
@@ -22,12 +26,18 @@ class Output:
         self.as_json = as_json
         self.quiet = quiet
         self.verbose = verbose
+        self._untold = False
 
     def data(self, text: str) -> None:
         """A line of data."""
-        trouble = _written(sys.stdout, text)
-        if trouble is not None and trouble.errno in (errno.ENOSPC, errno.EDQUOT):
-            self.complain("The disk that stdout goes to is full; what follows on it is lost. The jobs are not.")
+        reason = _written(sys.stdout, text)
+        if reason and not self._untold:
+            self._untold = True
+            self.complain(f"stdout {reason}; what follows on it is lost. The jobs are not.")
+
+    def ended(self, code: int) -> int:
+        """The exit code of work that ended with this one: data that nobody got are no success."""
+        return UNTOLD if code == 0 and self._untold else code
 
     def record(self, document: Any) -> None:
         """A line of JSON."""
@@ -48,25 +58,27 @@ class Output:
         _written(sys.stderr, "\n".join(lines))
 
 
-def _written(stream: TextIO | None, text: str) -> OSError | None:
-    """Why the stream takes nothing any more; told once, then it is silent."""
-    if stream is None:  # a process without a console
-        return None
+def _written(stream: TextIO | None, text: str) -> str:
+    """Why the stream did not take it, or ""; a reader who left, as `| head` does, wants no more. Then it is silent."""
+    if stream is None:
+        return "is closed"
     try:
         stream.write(f"{text}\n")
         stream.flush()
     except OSError as trouble:
-        # `| head` has gone, or the terminal was closed: what is under way is paid and goes on.
+        # What is under way is paid and goes on.
         _silence(stream)
-        return trouble
+        if trouble.errno == errno.EPIPE or (os.name == "nt" and trouble.errno == errno.EINVAL):
+            return ""
+        if trouble.errno in (errno.ENOSPC, errno.EDQUOT):
+            return "goes to a disk that is full"
+        return f"cannot be written ({trouble.strerror or trouble})"
     except ValueError:
-        pass
-    return None
+        return "is closed"
+    return ""
 
 
 def _silence(stream: TextIO) -> None:
-    import os
-
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

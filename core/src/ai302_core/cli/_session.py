@@ -171,7 +171,7 @@ def execute(verb: str, parser: Parser, work: Work, arguments: Sequence[str]) -> 
             try:
                 options = session.options = parser.read(arguments)
                 session.output = Output(as_json=options.json, quiet=options.quiet, verbose=options.verbose)
-                return work(session)
+                return session.output.ended(work(session))
             finally:
                 session.close()
     except SystemExit as end:  # --help was printed
