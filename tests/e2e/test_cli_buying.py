@@ -433,26 +433,6 @@ def test_gateways_change_by_configuration_alone(gen302: Gen302, gateway: str, mo
         assert "sandbox" not in told["job"]
 
 
-def test_a_console_without_chinese_letters(sandbox: RunningSandbox) -> None:
-    poor = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-
-    def gen302(*arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
-        with started(*arguments, env=poor) as child:
-            done = subprocess.CompletedProcess(arguments, 0, *child.communicate(timeout=60))
-        done.returncode = child.returncode
-        assert done.returncode == expect, done.stderr
-        assert "Traceback" not in done.stderr
-        return done
-
-    told = one(gen302("run", "一盏纸灯笼", "-o", "图/{id}-{n}", "--json"))
-    assert told["job"]["request"]["prompt"] == "一盏纸灯笼"
-    assert len(pictures("图")) == 4
-    assert told["job"]["id"] in gen302("jobs").stdout
-    gen302("jobs", "show", "last")
-    gen302("run", "一盏纸灯笼", "--size", "大", expect=2)
-    assert sandbox.paid == 1
-
-
 def test_nothing_is_called_sent_before_it_goes_out(sandbox: RunningSandbox, gen302: Gen302) -> None:
     for wrong in (["--image", "nowhere.png"], ["--resolution", "2K"]):
         said = gen302("run", "a lantern", *wrong, expect=2).stderr

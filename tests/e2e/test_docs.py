@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,10 +36,16 @@ ALL = [*RUN, CHINESE, ROOT / "CHANGELOG.md", ROOT / "core/CHANGELOG.md", *sorted
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 RUNNER = """
-import json, sys
-space = {"__name__": "__main__"}
-for name, line, text in json.load(sys.stdin):
-    exec(compile("\\n" * line + text, name, "exec"), space)
+import json, os, sys
+environment = dict(os.environ)
+spaces = []
+for home, blocks in json.load(sys.stdin):
+    os.environ.clear()
+    os.environ.update({name: value.replace(environment["HOME"], home) for name, value in environment.items()})
+    os.chdir(home)
+    spaces.append({"__name__": "__main__"})
+    for name, line, text in blocks:
+        exec(compile("\\n" * line + text, name, "exec"), spaces[-1])
 """
 
 
@@ -74,22 +81,25 @@ def elsewhere(home: Path) -> Path:
     Path("skus.csv").write_text("sku,name\nA-1,red mug\n", "utf-8")
     Image.new("RGB", (96, 64), "orange").save("photo.png")
     Image.new("L", (96, 64), 255).save("mask.png")
-    return home
+    return home / "here"
 
 
-@pytest.mark.usefixtures("elsewhere")
-@pytest.mark.parametrize("path", [path for path in RUN if any(blocks(path, "python"))], ids=named)
-def test_the_python_of_a_document_runs_from_top_to_bottom(path: Path) -> None:
-    program = json.dumps([(named(path), line, text) for line, text in blocks(path, "python")])
+@pytest.mark.parametrize("paths", [READMES, GUIDES[::2], GUIDES[1::2]], ids=["READMES", "guides", "other guides"])
+def test_the_python_of_a_document_runs_from_top_to_bottom(paths: list[Path], elsewhere: Path, home: Path) -> None:
+    """Several share a process, which takes longer to start than most of them to run; each has a home of its own."""
+    programs = []
+    for number, path in enumerate(paths):
+        if found := [(named(path), line, text) for line, text in blocks(path, "python")]:
+            programs.append((str(shutil.copytree(elsewhere, home / f"home-{number}")), found))
     with serve(speed=200, seed=1) as sandbox:
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", RUNNER],
-            input=program,
+            input=json.dumps(programs),
             env={**os.environ, "GEN302_SANDBOX": sandbox.url},
             capture_output=True,
             text=True,
             encoding="utf-8",
-            timeout=60,
+            timeout=120,
         )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
