@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from ai302_core import ImageRequest, Job, Status, aconnect, connect
+from ai302_core._sqlite import SqliteLedger
 from ai302_core.errors import (
     Ai302Error,
     AuthenticationError,
@@ -118,6 +119,23 @@ def test_many_threads_share_one_provider(shop: Shop, threads: Callable[..., list
     results = threads(lambda n: provider.run(REQUEST, key=f"order-{n}", save_to=shop.folder), range(16))
     assert len({path for result in results for path in result.files}) == len(shop.pictures()) == 64
     assert shop.sandbox.paid == 16
+
+
+def test_a_task_taken_up_twice_is_one_job(shop: Shop, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = shop.buyer(mode).run(REQUEST).job.remote_id
+    shop.ledger = f"sqlite:///{(shop.home / 'two.db').as_posix()}"
+    options = shop.options()
+    options["config"]["providers"]["again"] = options["config"]["providers"]["hero"]
+    options["config"]["default"] = "again"  # the same account by another name
+    buyers = [shop.buyer(mode), shop.buyer(mode), shop.buyer(mode, config=options["config"])]
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteLedger, "find", lambda *_: [])  # at one instant, when nobody has written it down
+        taken = [buyer.adopt(task) for buyer in buyers[:2]]
+    taken.append(buyers[2].adopt(task))
+    assert len({job.id for job in taken}) == 1
+    pressed = [buyer.act(job, "upscale-1") for buyer, job in zip(buyers, taken, strict=True)]
+    assert len({job.id for job in pressed}) == 1
+    assert shop.sandbox.paid == 2
 
 
 def test_one_key_from_many_callers_is_one_job(shop: Shop, mode: str) -> None:

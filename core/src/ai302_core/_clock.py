@@ -31,9 +31,13 @@ def now() -> datetime:
     return datetime.fromtimestamp(start + ELAPSED() - elapsed, UTC)
 
 
-def new_id() -> str:
-    """A new job id."""
+def new_id(of: str = "") -> str:
+    """A new job id; on one day, the same in every process for the same `of`."""
     number, letters = secrets.randbelow(len(_LETTERS) ** 8), ""
+    if of:
+        from hashlib import sha256
+
+        number = int.from_bytes(sha256(of.encode("utf-8", "backslashreplace")).digest())
     for _ in range(8):
         number, place = divmod(number, len(_LETTERS))
         letters += _LETTERS[place]

@@ -145,7 +145,7 @@ _PERFORMED: dict[type[Step[Any]], Callable[[SyncDriver, Any, Stop | None], Any]]
     Sleep: SyncDriver._sleep,
     Now: lambda *_: _clock.now(),
     Turn: lambda *_: None,
-    NewId: lambda *_: _clock.new_id(),
+    NewId: lambda _, step, __: _clock.new_id(step.of),
     Record: lambda driver, step, _: step.apply(driver.ledger),
     Load: lambda _, step, __: media.load(step.media, step.field),
     Stream: lambda driver, step, _: driver.transport.stream(step),
@@ -230,7 +230,7 @@ class AsyncDriver:
             case Turn():
                 return await _clock.turn(begun=True)
             case NewId():
-                return _clock.new_id()
+                return _clock.new_id(step.of)
             case Paid():
                 raise TypeError("a paid step never runs in a coroutine")
             case Stream():

@@ -179,7 +179,9 @@ class Alone(Step[T]):
 
 @dataclass(frozen=True)
 class NewId(Step[str]):
-    """A new job id: the day and eight random letters and digits, such as "261121-k3v9xq2m"."""
+    """A new job id: the day and eight letters and digits, such as "261121-k3v9xq2m"; random, or of what `of` names."""
+
+    of: str = ""
 
 
 @dataclass(frozen=True)

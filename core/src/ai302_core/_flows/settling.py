@@ -159,12 +159,15 @@ def adopt(account: Account, remote_id: str, operation_name: str | None) -> Flow[
 
     Without an operation it is asked for wherever the family looks at tasks, one after the other.
     """
-    for known in (yield from Record(lambda ledger: ledger.find(remote_id))):
-        ours = known.remote_id == remote_id and known.provider == account.name
-        if ours and known.status is not Status.ABANDONED and unreadable(known) is None:
-            return known
+    task = account.family.name, account.base_url, remote_id
+    found = yield from Record(lambda ledger: ledger.find(remote_id))
+    known = [job for job in found if (job.family, job.base_url, job.remote_id) == task]
+    for job in known:
+        if job.status is not Status.ABANDONED and unreadable(job) is None:
+            return job
     now = yield from Now()
-    job_id = yield from NewId()
+    # Whoever takes it up at the same instant elsewhere makes the same job: of two, each action could be paid twice.
+    job_id = yield from NewId(of=" ".join((*task, str(len(known)))))
     doors = _adopting(account, operation_name)
     for operation in doors:
         job = Job(
@@ -181,7 +184,7 @@ def adopt(account: Account, remote_id: str, operation_name: str | None) -> Flow[
         if seen.trouble.missing:
             seen.trouble.error.hint = f"gen302 providers  # is it a task of {account.name}? -p names another"
         raise seen.trouble.error
-    return (yield from Record(lambda ledger: ledger.write(seen.job)))
+    return (yield from _noted(seen.job))
 
 
 def _adopting(account: Account, name: str | None) -> list[Operation]:
