@@ -6,8 +6,6 @@ import contextlib
 import io
 import logging
 import os
-import sys
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -31,6 +29,8 @@ from ai302_core.sandbox import RunningSandbox, Seen, serve
 from ai302_core.sandbox.replaying import emulation_of
 from ai302_core.sandbox.samples import Sample
 
+from . import leaving
+
 __all__ = ["KEY", "Played", "Stand", "played"]
 
 T = TypeVar("T")
@@ -39,20 +39,10 @@ STEPS = 5000
 """Steps a conversation may take: far more than any honest one needs."""
 
 _TIMEOUTS = Timeouts(connect=5.0, submit=10.0, poll=10.0, download=10.0)
-_AUDITED = ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
-_watching: dict[int, list[str]] = {}
-_hooked = False
 
 
 class Endless(BaseException):
     """A conversation that would never end. Nothing a family catches."""
-
-
-def _audit(event: str, arguments: tuple[Any, ...], audited: tuple[str, ...] = _AUDITED) -> None:
-    if event in audited:  # of its own: at the interpreter's end the names of the module are gone before the hook is
-        heard = _watching.get(threading.get_ident())
-        if heard is not None:
-            heard.append(f"{event} {arguments[1] if event == 'socket.connect' else arguments[0]!r}")
 
 
 class _Key:
@@ -74,18 +64,13 @@ class _Driver(_drivers.SyncDriver):
         self._resumed: float | None = None
 
     def run(self, flow: Flow[T], stop: _stopping.Stop | None = None) -> T:
-        global _hooked
-        if not _hooked:
-            sys.addaudithook(_audit)
-            _hooked = True
-        me = threading.get_ident()
-        _watching[me] = self.io
+        leaving.listen(self.io)
         self._resumed = time.monotonic()
         try:
             return super().run(flow, stop)
         finally:
             self._rested()
-            _watching.pop(me, None)
+            leaving.listen(None)
 
     def _rested(self) -> None:
         if self._resumed is not None:
@@ -94,8 +79,7 @@ class _Driver(_drivers.SyncDriver):
 
     def perform(self, step: Step[Any], stop: _stopping.Stop | None) -> Any:
         self._rested()
-        me = threading.get_ident()
-        heard = _watching.pop(me, None)
+        heard = leaving.listen(None)
         self.steps += 1
         try:
             if self.steps > STEPS:
@@ -108,8 +92,7 @@ class _Driver(_drivers.SyncDriver):
                     return self._now()
             return super().perform(step, stop)
         finally:
-            if heard is not None:
-                _watching[me] = heard
+            leaving.listen(heard)
             self._resumed = time.monotonic()
 
     def _now(self) -> datetime:
@@ -223,7 +206,7 @@ def played(family: Family, sample: Sample) -> Played:
     """Play one sample to its end."""
     job: Job | None = None
     error: BaseException | None = None
-    with overheard() as (said, printed), Stand(family, [sample]) as stand:
+    with leaving.watching(), overheard() as (said, printed), Stand(family, [sample]) as stand:
         try:
             job = stand.buy(sample)
             job = stand.follow(sample, job)
