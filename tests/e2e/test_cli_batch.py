@@ -254,6 +254,43 @@ def test_ctrl_c_leaves_nothing_unconfirmed(sandbox: RunningSandbox, until: Any) 
     assert len([job for job in jobs if job.remote_id]) == sandbox.paid < 200
 
 
+def test_rows_that_share_a_name_keep_their_files_together(sandbox: RunningSandbox, gen302: Any, batch: Any) -> None:
+    """A number each, whoever is done first; it stays the row's own, and what was saved before stays where it is."""
+    write("skus.csv", "sku,name", "A,mug", "A,jug", "A-1,cup", "B,pan", "A,pot")
+    typed = ("batch", "skus.csv", "--prompt", "photo of {name}")
+
+    def named() -> dict[str, set[str]]:
+        jobs = {job.id: job.request.prompt.split()[-1] for job in stored().jobs()}
+        found: dict[str, set[str]] = {name: set() for name in jobs.values()}
+        for job in stored().jobs():
+            found[jobs[job.id]] |= {
+                Path(file.path).relative_to(Path.cwd()).as_posix() for file in stored().files(job.id)
+            }
+        return found
+
+    note = "note: line 2, line 3, line 6 save to the same names, "
+    assert note in gen302(*typed, "-o", "shots/{sku}-{n}").stderr
+    first = {"mug": "A-{n}", "jug": "A-{n}_2", "cup": "A-1-{n}", "pan": "B-{n}", "pot": "A-{n}_3"}
+    assert named() == {name: {f"shots/{to.format(n=n)}.png" for n in range(1, 5)} for name, to in first.items()}
+    write("skus.csv", "sku,name", "A,pot", "A,cap", "A,jug")
+    batch("skus.csv")  # the first is gone, others have moved: what was bought has its names, the new row a free one
+    files = named()
+    assert {name: files[name] for name in ("jug", "pot")} == {
+        name: {f"shots/{first[name].format(n=n)}.png" for n in range(1, 5)} for name in ("jug", "pot")
+    }
+    assert all(Path(file).exists() for names in files.values() for file in names)
+    assert (len(files["cap"]), sandbox.paid) == (4, 6)
+    # What an earlier version saved to one place stays there.
+    for job in stored().jobs():
+        stored().set_destination(job.id, str(Path("shots/A-{n}").absolute()))
+    before = {path: path.stat().st_mtime_ns for path in Path("shots").iterdir()}
+    batch("skus.csv")
+    assert {path: path.stat().st_mtime_ns for path in Path("shots").iterdir()} == before
+    # A folder holds names with the end of a job's id: nothing is shared there.
+    assert note not in gen302(*typed, "-o", "folders/{sku}/", "--name", "another").stderr
+    assert len(list(Path("folders/A").glob("*.png"))) == 12
+
+
 def test_what_is_told_before_and_after_can_be_acted_on(sandbox: RunningSandbox, gen302: Any) -> None:
     """A place nobody can write to costs nothing; notes name the lines; the last line goes on, whatever the names."""
     Path("my shop").mkdir()

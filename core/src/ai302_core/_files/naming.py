@@ -17,7 +17,7 @@ from ai302_core.jobs import Job
 
 from .sniffing import SUFFIXES
 
-__all__ = ["FIELDS", "Target", "candidates", "fill", "plan", "safe"]
+__all__ = ["FIELDS", "Target", "candidates", "fill", "number_of", "numbered", "plan", "safe", "shareable"]
 
 FIELDS = ("n", "id", "key", "role", "provider", "model", "date")
 """What a template may name besides the columns of a batch."""
@@ -116,6 +116,26 @@ def fill(to: str | os.PathLike[str], columns: Mapping[str, object]) -> str:
     if _is_name(parts[-1]) and not _is_name(filled[-1]):
         filled[-1] = "{}" + filled[-1]
     return "".join(filled)
+
+
+def shareable(to: str) -> bool:
+    """Whether two jobs that save there get the same names: it names files, and neither their job nor its key."""
+    return _is_name(_SEPARATOR.split(to)[-1]) and not {"{id}", "{key}"} & {*_PLACE.split(to)}
+
+
+def numbered(to: str, number: int) -> str:
+    """The place with a number at the end of its names, for one of several that share it; the first has none."""
+    stem, suffix = _split_suffix(to)
+    return to if number == 1 else f"{stem}_{number}{suffix}"
+
+
+def number_of(place: str, to: str) -> int | None:
+    """The number that makes `place` of `to`; None when none does."""
+    if place == to:
+        return 1
+    stem, suffix = _split_suffix(to)
+    match = re.fullmatch(f"{re.escape(stem)}_([1-9][0-9]{{0,8}}){re.escape(suffix)}", place)
+    return int(match[1]) if match and shareable(to) else None
 
 
 def _is_name(part: str) -> bool:

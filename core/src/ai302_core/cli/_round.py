@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from ai302_core import _loopthread, _many
@@ -45,6 +45,12 @@ class Round:
         self.skipped = 0
         self._begun: set[str] = set()
         self.lenient = bool(batch.options.get("lenient"))
+        ledger = session.connection.ledger
+        self._before = {key: ledger.destination(job.id) or "" for key, job in self.jobs.items()}
+
+    @cached_property
+    def _places(self) -> dict[str, str]:
+        return _rows.places(self.how, self.rows, self._before)
 
     def validate(self) -> None:
         """Every row that would be sent can be. Raises ParameterError naming the lines."""
@@ -76,8 +82,7 @@ class Round:
             shown = self.session.provider.dry_run(_rows.request(self.how, row), lenient=self.lenient)
             request = {"method": shown.method, "url": shown.url, "headers": dict(shown.headers), "body": shown.body}
             if output.as_json:
-                target = _rows.destination(self.how, row)
-                self.session.tell(None, row=row.line, key=key, request=request, to=target)
+                self.session.tell(None, row=row.line, key=key, request=request, to=self._places[key])
             else:
                 output.data(f"line {row.line}:\n{json.dumps(request, ensure_ascii=False, indent=2)}")
         output.say(f"{self.batch.name}: {_rows_of(len(self.rows))}, {len(self.jobs)} bought before, "
@@ -109,8 +114,8 @@ class Round:
         ledger = self.session.connection.ledger
         found: dict[str, tuple[Path, ...]] = {}
         for key, job in self.jobs.items():
-            to = _rows.destination(self.how, self.rows[key])
-            moved = ledger.destination(job.id) != to
+            to = self._places[key]
+            moved = self._before[key] != to
             if moved:
                 ledger.set_destination(job.id, to)
             if moved or job.status is not Status.SUCCEEDED or roles is not None:
@@ -134,7 +139,7 @@ class Round:
             if fresh:
                 self.left -= 1
                 self._begun.add(key)
-            order = Order(key=key, again=again, lenient=self.lenient, save_to=_rows.destination(self.how, row))
+            order = Order(key=key, again=again, lenient=self.lenient, save_to=self._places[key])
             known = None if fresh or job is None or job.status is Status.SUBMITTING else job
             request = known.request if known is not None and known.request is not None else None
             yield Wanted(request or _rows.request(self.how, row), order, known)

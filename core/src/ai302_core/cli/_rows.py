@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -152,8 +153,29 @@ def headed(request: Request, heads: dict[str, bytes]) -> Request:
 
 
 def destination(how: Reading, row: Row) -> str:
-    """Where the files of a row go. Raises ParameterError."""
+    """Where the files of a row are to go. Raises ParameterError."""
     return naming.fill(how.out, {name: row.cells.get(name, "") for name in how.columns})
+
+
+def places(how: Reading, rows: Mapping[str, Row], before: Mapping[str, str]) -> dict[str, str]:
+    """Where the files of each row go, by its key: of rows that share their names every one but the first has a number.
+
+    before  where those go that were bought earlier: a row keeps its number, whatever became of the others
+    """
+    wanted = {key: destination(how, row) for key, row in rows.items()}
+    found = {key: before[key] for key, to in wanted.items() if naming.number_of(before.get(key, ""), to)}
+    named, taken = {*wanted.values()}, {*found.values()}
+    numbers: Counter[str] = Counter()
+    for key, to in wanted.items():
+        if key in found:
+            continue
+        found[key] = to
+        while found[key] in taken and naming.shareable(to):
+            numbers[to] += 1
+            place = naming.numbered(to, numbers[to] + 1)
+            found[key] = to if place in named else place
+        taken.add(found[key])
+    return found
 
 
 def blanks(how: Reading, rows: Sequence[Row]) -> Iterator[str]:
@@ -165,18 +187,18 @@ def blanks(how: Reading, rows: Sequence[Row]) -> Iterator[str]:
 
 
 def shared(how: Reading, rows: Sequence[Row]) -> Iterator[str]:
-    """A sentence where a template of columns names one place for several rows."""
+    """A sentence where a template of columns gives several rows the same names."""
     if not set(batches.names_in(how.out)) & set(how.columns):
         return
     places: dict[str, list[Row]] = {}
     for row in rows:
         places.setdefault(destination(how, row), []).append(row)
-    found = [(to, same) for to, same in places.items() if len(same) > 1 and not {"id", "key"} & {*batches.names_in(to)}]
+    found = [(to, same) for to, same in places.items() if len(same) > 1 and naming.shareable(to)]
     if found:
         to, same = found[0]
         more = f", and so do {len(found) - 1} more groups of rows" if len(found) > 1 else ""
         lines = _listed([f"line {row.line}" for row in same])
-        yield f"{lines} save to the same names, {to}{more}; a number keeps their files apart."
+        yield f"{lines} save to the same names, {to}{more}; those of every row but the first get a number, _2, _3."
 
 
 def _listed(words: Sequence[str]) -> str:
