@@ -41,7 +41,7 @@ def command() -> str:
     os.environ["COLUMNS"] = "100"
     parts = [COMMAND, f"```text\n{usage()}\n```\n"]
     for verb in (entry[0] for entry in VERBS if len(entry) == 3):
-        for words in [(verb, word) for word in INNER[verb]] if verb in ("jobs", "plugins") else [(verb,)]:
+        for words in [(verb, word) for word in INNER[verb]] if verb == "jobs" else [(verb,)]:
             into = io.StringIO()
             with contextlib.redirect_stdout(into):
                 main([*words, "--help"])

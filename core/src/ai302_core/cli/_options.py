@@ -30,6 +30,14 @@ class Parser(argparse.ArgumentParser):
             **options,
         )
 
+    def format_help(self) -> str:
+        """The help, wrapped as the terminal is wide; the examples stay a line each."""
+        import shutil
+        import textwrap
+
+        self.description = textwrap.fill(self.description or "", shutil.get_terminal_size().columns - 2)
+        return super().format_help()
+
     def error(self, message: str) -> NoReturn:
         """What argparse says, as our own error."""
         said = f"{message[:1].upper()}{message[1:]}"

@@ -63,9 +63,7 @@ def words() -> dict[str, list[str]]:
     found = {}
     for verb in (entry[0] for entry in VERBS if len(entry) == 3):
         inner = INNER.get(verb, ())
-        helps = (
-            [_told(verb, word, "--help") for word in inner] if verb in ("jobs", "plugins") else [_told(verb, "--help")]
-        )
+        helps = [_told(verb, word, "--help") for word in inner] if verb == "jobs" else [_told(verb, "--help")]
         options = sorted({option for text in helps for option in _OPTION.findall(text)})
         found[verb] = [*inner, *options]
     return found
