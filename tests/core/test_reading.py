@@ -232,6 +232,11 @@ def test_no_bytes_make_the_reader_raise(body: bytes) -> None:
     reading.refusal(reply, (REFUSED_302AI,), NOW)
 
 
+def test_only_json_that_breaks_off_is_called_broken() -> None:
+    for body, broken in ((b'{"error": "busy"}', False), (b'["busy"]', False), (b'{"error": "bu', True), (b"[", True)):
+        assert ("broken JSON" in reading.likely_cause(Reply(503, {}, body))) is broken
+
+
 def test_hostile_json_is_no_document() -> None:
     assert Reply(200, {}, b"[" * 100_000).document is None
     assert Reply(200, {}, b"1" * 100_000).document is None

@@ -159,7 +159,8 @@ def likely_cause(reply: Reply) -> str:
     if not head:
         return "The body is empty."
     if head[:1] in (b"{", b"["):
-        return "This is broken JSON, most likely cut off on the way."
+        cut = reply.document is None
+        return "This is broken JSON, most likely cut off on the way." if cut else "The service itself says so."
     return "This is no JSON."
 
 
