@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ai302_core import _sqlite
-from ai302_core._sqlite import SqliteLedger, open_ledger, store
+from ai302_core._sqlite import SqliteLedger, noledger, open_ledger, store
 from ai302_core.assets import Asset
 from ai302_core.errors import BudgetExceeded, ConfigError, KeyConflict, LedgerError
 from ai302_core.jobs import Action, Job, Notice, Status
@@ -125,6 +125,28 @@ def test_closing_twice_and_using_again(tmp_path: Path) -> None:
 
 
 # --- what is kept
+
+
+def test_a_process_without_a_ledger_may_run_for_months(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What settled goes after a while, with all that was remembered for it; no open job does, however many."""
+    monkeypatch.setattr(noledger, "_OVER", 10)
+    off = open_ledger("off", data_dir=tmp_path)
+    for number in range(200):
+        name, now = f"job-{number}", NOON + timedelta(minutes=number)
+        job = a_job(name, created_at=now)
+        off.claim(Intent(job=job, digest=name, once=True, save_to=f"shots/{number}", limits=Limits(per_minute=2)))
+        off.write(replace(job, status=Status.QUEUED, remote_id=name))
+        off.add_link("door", name, "https://files.example/1", now, now + timedelta(minutes=5))
+        off.set_destination(f"stranger-{number}", "shots")
+        if number % 10:
+            settle(off, job, Status.SUCCEEDED, remote_id=name)
+            assert off.destination(name) == f"shots/{number}"  # its files are still on their way
+    assert [job.id for job in reversed(off.jobs())] == [f"job-{number}" for number in range(0, 200, 10)]
+    assert {off.destination(f"job-{number}") for number in range(0, 200, 10)} >= {"shots/0", "shots/190"}
+    assert off.link("door", "job-199", NOON + timedelta(minutes=200)) is not None
+    sizes = {name: len(held) for name, held in vars(off).items() if isinstance(held, dict)}
+    assert max(sizes.values()) <= 30, sizes
+
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(),

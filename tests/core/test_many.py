@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -14,14 +15,15 @@ from typing import Any
 
 import pytest
 
-from ai302_core import Asset, _clock
+from ai302_core import Asset, _clock, _crowd, _loopthread
 from ai302_core._bells import Bells
 from ai302_core._crowd import Crowd
 from ai302_core._flows.following import Agenda, Followed
 from ai302_core._flows.looking import Look
 from ai302_core._flows.waiting import schedule_of
 from ai302_core._policies import Schedule, schedule
-from ai302_core.jobs import Job, Status
+from ai302_core.errors import ConfigError
+from ai302_core.jobs import Job, Outcome, Status
 from ai302_core.requests import ImageRequest
 
 
@@ -301,3 +303,48 @@ def test_who_has_begun_goes_on_before_another_begins(monkeypatch: pytest.MonkeyP
     asyncio.run(main())
     assert "".join(name for _, name in done) == "a" * 10 + "b" * 10 + "c" * 10 + "d" * 10
     assert len({turn for turn, _ in done}) == 40, "the loop turned before each piece"
+
+
+def test_nothing_more_is_begun_while_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who buys without end and never reads fills no memory; who reads on gets every one, in the same order."""
+    monkeypatch.setattr(_crowd, "UNREAD", 5)
+
+    async def read() -> tuple[int, list[str | None]]:
+        crowd = Crowd(SimpleNamespace(bells=Bells()), None)  # type: ignore[arg-type]
+        crowd._agenda = Waiting()  # type: ignore[assignment]
+
+        async def feed() -> None:
+            for number in range(30):
+                await crowd.room()
+                crowd.expected += 1
+                crowd.failed(Outcome(key=str(number)), ConfigError("no"))
+
+        outcomes = crowd.outcomes(feed)
+        keys = [(await anext(outcomes)).key]
+        for _ in range(100):  # turns: whoever could go on has gone on
+            await asyncio.sleep(0)
+        begun = crowd.expected
+        keys += [outcome.key async for outcome in outcomes]
+        return begun, keys
+
+    assert asyncio.run(read()) == (6, [str(number) for number in range(30)])
+
+
+def test_a_sync_caller_who_stops_reading_stops_the_buying(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_loopthread, "_UNREAD", 5)
+    ended = threading.Event()
+
+    async def make() -> AsyncIterator[Outcome]:
+        for number in range(30):
+            yield Outcome(key=str(number))
+        ended.set()
+
+    async def close() -> None:
+        """Nothing is open."""
+
+    outcomes = _loopthread.in_thread(make, close)
+    keys = [next(outcomes).key]
+    assert not ended.wait(0.5)
+    keys += [outcome.key for outcome in outcomes]
+    assert keys == [str(number) for number in range(30)]
+    assert ended.is_set()

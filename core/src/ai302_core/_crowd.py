@@ -26,6 +26,9 @@ from .ledger import unreadable
 IN_FLIGHT = 64
 """Looks and downloads one process has on the wire at once."""
 
+UNREAD = 1000
+"""Outcomes that wait for their caller; while there are so many, nothing more is begun."""
+
 READING = 4
 """Answers that are read and written down at once, as many as there are threads for the disk."""
 
@@ -53,6 +56,7 @@ class Crowd:
         self._settling = 0
         self._done: deque[Outcome] = deque()
         self._news = asyncio.Event()
+        self._taken = asyncio.Event()
         self._woken = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(IN_FLIGHT)
@@ -78,6 +82,7 @@ class Crowd:
                     return
                 if self._done:
                     given += 1
+                    self._taken.set()
                     yield self._done.popleft()
                     await _clock.turn(begun=True)
                 else:
@@ -89,6 +94,12 @@ class Crowd:
                 for task in left:
                     task.cancel()
                 await asyncio.gather(*left, return_exceptions=True)
+
+    async def room(self) -> None:
+        """Wait while too many outcomes are unread. What is under way goes on: no paid job waits for its caller."""
+        while len(self._done) >= UNREAD:
+            self._taken.clear()
+            await self._taken.wait()
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work beside the others."""

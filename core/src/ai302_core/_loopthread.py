@@ -8,10 +8,18 @@ import queue
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 
+from . import _http
 from .jobs import Outcome
 
 _PAUSE = 0.5
 """Seconds of one wait. Never for good: a signal that another thread took, or any on Windows, is heard in between."""
+
+
+_UNREAD = 1000
+"""Outcomes that wait for their caller here; the others wait on the loop."""
+
+_LOOK = 0.05
+"""Seconds between two looks whether he has taken one."""
 
 
 def in_thread(
@@ -26,6 +34,8 @@ def in_thread(
     async def work() -> None:
         async for outcome in make():
             ready.put(outcome)
+            while ready.qsize() >= _UNREAD:
+                await _http.sleep_async(_LOOK)
 
     async def main() -> None:
         task = asyncio.create_task(work())

@@ -32,7 +32,7 @@ async def run_many(
     save_to: str | None,
     webhook: str | None = None,
 ) -> AsyncIterator[Outcome]:
-    """Outcomes of many requests as they settle; requests are pulled only as they can be sent."""
+    """Outcomes of many requests as they settle; requests are pulled only as they can be sent, and outcomes are read."""
     pairs = requests.items() if isinstance(requests, Mapping) else ((None, request) for request in requests)
     order = Order(again=again, lenient=lenient, save_to=save_to, webhook=webhook)
     wanted = (Wanted(request, replace(order, key=key)) for key, request in pairs)
@@ -76,6 +76,7 @@ async def run_wanted(connection: Connection, wanted: Iterable[Wanted], crowd: Cr
         entries = iter(wanted)
         while True:
             await gate.acquire()
+            await crowd.room()
             entry = next(entries, None)
             if entry is None:
                 return
@@ -117,6 +118,7 @@ async def follow(connection: Connection, pages: Iterable[Sequence[Job]], crowd: 
         ahead = iter(pages)
         while (page := await asyncio.to_thread(next, ahead, None)) is not None:
             for job in page:
+                await crowd.room()
                 crowd.expected += 1
                 await _clock.turn()  # ten thousand in one go would hold the loop for seconds
                 if job.status is Status.SUBMITTING:

@@ -18,7 +18,10 @@ from ai302_core.ledger import Claim, FileRecord, Intent
 from .rows import caught_up, words
 
 _OVER = 10_000
-"""Settled jobs whose names are kept, so that no older snapshot of one opens it again."""
+"""Settled jobs whose names are kept, so that no older snapshot of one opens it again, with their destinations.
+
+An open one is never forgotten, whoever else may follow it: it is paid for.
+"""
 
 _BUSY = frozenset({Status.SUBMITTING, Status.QUEUED, Status.RUNNING})
 
@@ -59,13 +62,14 @@ class NoLedger:
             first = self._open.get(self._once.get(intent.digest, "")) if intent.once else None
             if first is not None:
                 return Claim(job=first, owned=first.status is Status.SUBMITTING)
-            busy = [
-                entry
-                for entry in self._open.values()
-                if entry.provider == job.provider and entry.status in _BUSY and entry.created_at > oldest
-            ]
-            if limits.concurrent is not None and len(busy) >= limits.concurrent:
-                return Claim(job=None, waiting=True)
+            if limits.concurrent is not None:
+                busy = [
+                    entry
+                    for entry in self._open.values()
+                    if entry.provider == job.provider and entry.status in _BUSY and entry.created_at > oldest
+                ]
+                if len(busy) >= limits.concurrent:
+                    return Claim(job=None, waiting=True)
             if limits.per_minute is not None:
                 minute = job.created_at - timedelta(seconds=60)
                 self._begun = {name: entry for name, entry in self._begun.items() if entry[1] > minute}
@@ -76,7 +80,7 @@ class NoLedger:
             if intent.once:
                 self._once[intent.digest] = job.id
         if intent.save_to is not None:
-            self._destinations[job.id] = intent.save_to
+            self.set_destination(job.id, intent.save_to)
         return Claim(job=job, fresh=True)
 
     def reopen(self, job_id: str, expected: Status) -> bool:
@@ -96,7 +100,9 @@ class NoLedger:
                 self._once = {digest: entry for digest, entry in self._once.items() if entry != job.id}
                 self._over[job.id] = None
                 if len(self._over) > _OVER:
-                    del self._over[next(iter(self._over))]
+                    oldest = next(iter(self._over))
+                    del self._over[oldest]
+                    self._destinations.pop(oldest, None)
             elif job.id not in self._over:
                 self._open[job.id] = job
         return job
@@ -169,7 +175,9 @@ class NoLedger:
         return self._destinations.get(job_id)
 
     def set_destination(self, job_id: str, save_to: str) -> None:
-        self._destinations[job_id] = save_to
+        with self._lock:
+            if job_id in self._open or job_id in self._over:  # of a stranger nothing else is remembered either
+                self._destinations[job_id] = save_to
 
     def add_files(self, job_id: str, files: Sequence[FileRecord]) -> None:
         """The files are on the disk; nothing else is remembered of them."""
@@ -182,7 +190,9 @@ class NoLedger:
         return link if since <= now < until else None
 
     def add_link(self, door: str, sha256: str, link: str, now: datetime, until: datetime) -> None:
-        self._links[door, sha256] = link, now, until
+        with self._lock:
+            self._links = {name: entry for name, entry in self._links.items() if entry[2] > now}
+            self._links[door, sha256] = link, now, until
 
     def durations(self, family: str, operation: str, model: str | None, limit: int = 200) -> list[float]:
         return []
