@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,18 +23,25 @@ HEAVY = VALIDATION | {"httpx", "asyncio", "pluggy", "sqlite3", "ssl", "importlib
 NO_PARSER = HEAVY | {"argparse", "dataclasses", "json", "pathlib", "typing"}
 
 
+def modules(code: str, environment: dict[str, str]) -> set[str]:
+    """The modules a fresh interpreter holds after `code`."""
+    script = f"import sys\n{code}\nprint()\nprint(*sorted(sys.modules))"
+    run = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    return set(run.stdout.splitlines()[-1].split())
+
+
+@cache
+def bare() -> set[str]:
+    """The modules a fresh interpreter holds by itself."""
+    return modules("pass", {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")})
+
+
 def loaded(code: str, env: dict[str, str] | None = None) -> set[str]:
     """The modules a fresh interpreter holds after `code`, without those a bare one holds."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    held = []
-    for line in (code, "pass"):
-        script = f"import sys\n{line}\nprint()\nprint(*sorted(sys.modules))"
-        run = subprocess.run(
-            [sys.executable, "-c", script], env=environment | (env or {}), capture_output=True, text=True, timeout=60,
-            check=True,
-        )  # fmt: skip
-        held.append(set(run.stdout.splitlines()[-1].split()))
-    return held[0] - held[1]
+    return modules(code, environment | (env or {})) - bare()
 
 
 @pytest.fixture
