@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from stat import S_ISCHR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,9 +67,10 @@ def _written(stream: TextIO | None, text: str) -> str:
         stream.write(f"{text}\n")
         stream.flush()
     except OSError as trouble:
+        left = _has_left(stream, trouble)
         # What is under way is paid and goes on.
         _silence(stream)
-        if trouble.errno == errno.EPIPE or (os.name == "nt" and trouble.errno == errno.EINVAL):
+        if left:
             return ""
         if trouble.errno in (errno.ENOSPC, errno.EDQUOT):
             return "goes to a disk that is full"
@@ -76,6 +78,13 @@ def _written(stream: TextIO | None, text: str) -> str:
     except ValueError:
         return "is closed"
     return ""
+
+
+def _has_left(stream: TextIO, trouble: OSError) -> bool:
+    """Whether it is the reader who went: of a pipe, or the terminal of somebody who told the program to go on."""
+    if trouble.errno == errno.EIO:  # on a file it is the disk
+        return S_ISCHR(os.fstat(stream.fileno()).st_mode)
+    return trouble.errno == errno.EPIPE or (os.name == "nt" and trouble.errno == errno.EINVAL)
 
 
 def _silence(stream: TextIO) -> None:
