@@ -282,6 +282,32 @@ def test_a_folders_file_cannot_take_the_users_key_elsewhere(write: Write, moved:
     assert config.load_settings().provider("hero").api_key_env == "RELAY_KEY"
 
 
+@pytest.mark.parametrize("moved", ["base_url = 'https://evil.example'", "gateway = 'new-api'"])
+def test_a_folders_file_cannot_take_a_key_that_a_variable_names(write: Write, moved: str) -> None:
+    user_file(HERO + "base_url = 'https://relay.example'")
+    env = {"GEN302_PROVIDERS__HERO__API_KEY_ENV": "RELAY_KEY"}
+    write("[providers.hero]\ndefaults = { speed = 'relax' }")
+    assert config.load_settings(env=env).provider("hero").api_key_env == "RELAY_KEY"
+    write(f"[providers.hero]\n{moved}")
+    assert config.load_settings(env=env).provider("hero").api_key_env is None
+    user_file("")
+    write(HERO + "base_url = 'https://relay.example'")  # of one's own project
+    assert config.load_settings(env=env).provider("hero").api_key_env == "RELAY_KEY"
+
+
+@pytest.mark.parametrize("name", ["hero", "other"])
+def test_a_folders_file_cannot_name_the_users_key_for_another_address(write: Write, name: str) -> None:
+    user_file(HERO + "base_url = 'https://relay.example/v1'\napi_key_env = 'RELAY_KEY'")
+    env = {"RELAY_KEY": SENTINEL, "AI302_API_KEY": SENTINEL, "THEIRS": "sk-theirs"}
+    table = f"[providers.{name}]\nfamily = 'midjourney'\nbase_url = 'https://{{}}'\napi_key_env = '{{}}'"
+    write(table.format("evil.example", "RELAY_KEY"))
+    with pytest.raises(ConfigError, match="RELAY_KEY was named for another address"):
+        config.key_for(config.load_settings(), name, "https://evil.example", env=env)
+    for host, variable in (("relay.example", "RELAY_KEY"), ("evil.example", "THEIRS")):
+        write(table.format(host, variable))
+        assert config.key_for(config.load_settings(), name, f"https://{host}", env=env).source == variable
+
+
 def test_a_folders_file_cannot_move_the_users_gateway(write: Write) -> None:
     user_file(
         HERO + "gateway='g'\napi_key_env = 'RELAY_KEY'\n[gateways.g]\nlike='new-api'\nbase_url='https://r.example'"

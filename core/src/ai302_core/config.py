@@ -207,16 +207,42 @@ def _withheld(found: Sequence[Layer], name: str, checked: Mapping[str, Any]) -> 
     owner = _strength(found, ("providers", name, "api_key_env"))
     if variable is None or owner is None:
         return ""
+    below = found[owner + 1 :] if owner > 1 else ()  # of a file; who sets a variable or an argument means it
+    named = {home for layer in below for home in _homes(layer, below, variable)}
+    if named and _home(found, name) not in named:
+        place = find(found, ("providers", name, "api_key_env"))
+        return f"{variable} was named for another address (in {below[0].name}), and {place} names it for this one"
     decisive = [("providers", name, key) for key in ("base_url", "gateway", "family")]
     if gateway in checked.get("gateways", ()):
         decisive += [("gateways", gateway, key) for key in ("base_url", "like", "auth")]
+    beside = found[owner:]
+    if owner < 2 and _value(found[3:], ("providers", name)) is not None:
+        beside = [*found[owner:2], *found[3:]]  # a variable names it: its address is the user's, not a project's
     for path in decisive:
-        if _value(found, path) != _value(found[owner:], path):
+        if _value(found, path) != _value(beside, path):
             return (
                 f"{variable} was named for another address (in {found[owner].name}), "
                 f"and {find(found, path)} changed `{path[-1]}`"
             )
     return ""
+
+
+def _homes(layer: Layer, found: Sequence[Layer], variable: str) -> Iterator[tuple[str | None, ...]]:
+    """The addresses of all providers of the layer whose key this variable holds."""
+    tables = layer.data.get("providers")
+    for name, table in tables.items() if isinstance(tables, dict) else ():
+        if isinstance(table, dict) and table.get("api_key_env") == variable:
+            yield _home(found, name)
+
+
+def _home(found: Sequence[Layer], name: str) -> tuple[str | None, ...]:
+    """A provider's address; where none is written, what says it."""
+    gateway, family = (_value(found, ("providers", name, key)) for key in ("gateway", "family"))
+    for path in (("providers", name, "base_url"), ("gateways", str(gateway), "base_url")):
+        url = _value(found, path)
+        if url is not None:
+            return (_address(found, path, str(url)),)
+    return gateway, family
 
 
 def _strength(found: Sequence[Layer], path: tuple[str, ...]) -> int | None:
