@@ -10,7 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ai302_core.family import Family, Gateway, ImageRequest, Operation, image, post
 from ai302_core.sandbox import serve
+from ai302_core.sandbox.replaying import emulation_of
+from ai302_core.sandbox.samples import Exchange, Sample
 
 FAMILY = """
 from ai302_core.family import Family, ImageRequest, Operation, hookimpl, image, post
@@ -82,3 +85,21 @@ def test_a_missing_extra_is_said_with_the_line_that_installs_it() -> None:
     found = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert "starlette" in found.stdout
     assert 'pip install "./core[sandbox]"' in found.stdout
+
+
+def test_a_sample_that_names_no_gateway_wants_the_key_where_the_first_wants_it() -> None:
+    family = Family(
+        "acme", api=1, base_url="https://api.acme.example",
+        gateways=(Gateway("own", base_url="https://api.acme.example", auth="X-Acme-Key: {key}"),),
+        operations=(Operation("draw", request=ImageRequest, submit=post("/draw"), body={}, assets=(image("url"),)),),
+    )  # fmt: skip
+    reply = {"url": "https://files.acme.example/a.png"}
+    sample = Sample(
+        name="draw", operation="draw", request=ImageRequest("a boat").to_json(),
+        exchanges=(Exchange(method="POST", path="/draw", status=200, reply=reply),),
+        expect={"status": "succeeded", "assets": [{"kind": "image", **reply}]},
+    )  # fmt: skip
+    with serve(families=[emulation_of(family, [sample])]) as sandbox:
+        keys = ({"X-Acme-Key": sandbox.key}, {"Authorization": f"Bearer {sandbox.key}"})
+        answers = [httpx.post(f"{sandbox.url}/draw", json={}, headers=key, verify=False) for key in keys]
+    assert [answer.status_code for answer in answers] == [200, 401]

@@ -82,7 +82,7 @@ class _Door:
     heard: tuple[tuple[Sample, int], ...]
 
     def __call__(self, world: World, incoming: Incoming) -> Answer:
-        if not any(_shown_key(self.family.gateway(s.gateway), incoming) == world.key for s, _ in self.heard):
+        if not any(_shown_key(self._gateway(sample), incoming) == world.key for sample, _ in self.heard):
             return refusal_302ai(401, -10001)
         looked = self._task(world, incoming)
         if looked is not None:
@@ -99,6 +99,10 @@ class _Door:
         if position > min(chosen.paid(self.family), default=-1):
             return refusal_302ai(404, -10011)
         return _answer(chosen.exchanges[position], {})
+
+    def _gateway(self, sample: Sample) -> Gateway:
+        """A sample that names none is of the first."""
+        return self.family.gateway(sample.gateway) or self.family.gateways[0]
 
     def _task(self, world: World, incoming: Incoming) -> _Replayed | None:
         """The task that is asked about: by the path, the query, or a word of the body."""
@@ -164,9 +168,9 @@ class _Door:
         return links
 
 
-def _shown_key(gateway: Gateway | None, incoming: Incoming) -> str | None:
+def _shown_key(gateway: Gateway, incoming: Incoming) -> str | None:
     """The key a request carries in the gateway's one header."""
-    name, _, template = (gateway.auth if gateway else "Authorization: Bearer {key}").partition(":")
+    name, _, template = gateway.auth.partition(":")
     before, _, after = template.strip().partition("{key}")
     value = incoming.headers.get(name.strip().lower(), "")
     fits = value.startswith(before) and value.endswith(after)
