@@ -47,6 +47,16 @@ def valid(name: str) -> bool:
     )
 
 
+def test_rows_of_one_place_are_told_apart_by_a_number() -> None:
+    for to, numbered in (("a/{}x-{n}", "a/{}x-{n}_2"), ("v.1/{}x", "v.1/{}x_2"), ("{}x.png", "{}x_2.png")):
+        assert (naming.shareable(to), naming.numbered(to, 1), naming.numbered(to, 2)) == (True, to, numbered)
+        assert [naming.number_of(place, to) for place in (to, numbered, f"{numbered}_2", "")] == [1, 2, None, None]
+    # A folder's names, and those with an id, are their job's own.
+    assert [naming.shareable(to) for to in ("shots/", "shots", "s/{id}/{n}", "{key}", "{{id}}{n}")] == [False] * 4 + [
+        True
+    ]
+
+
 def test_a_folder_gets_readable_names() -> None:
     assert names("out") == [f"out/a-cat-on-a-roof-v9xq2m-{number}" for number in (1, 2, 3, 4)]
     assert names("out/", TILES[:1]) == ["out/a-cat-on-a-roof-v9xq2m"]
@@ -69,6 +79,15 @@ def test_a_folder_gets_readable_names() -> None:
 def test_the_default_name_is_the_prompts_beginning(request_: Request, slug: str) -> None:
     (target,) = naming.plan("out", job(request_), TILES[:1])
     assert target.stem == slug
+
+
+def test_a_disk_that_lacks_the_prompts_letters_gets_no_name_that_looks_like_an_option(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsencode", lambda text: text.encode("ascii"))
+        (target,) = naming.plan("out", job(ImageRequest("夜晚的猫 在屋顶")), TILES[:1])
+    assert target.stem == "v9xq2m"
 
 
 def test_templates() -> None:

@@ -120,6 +120,12 @@ def test_over_budget(sandbox: RunningSandbox, gen302: Gen302) -> None:
         (("run", "x", "--frames", "3"), "no option '--frames'"),
         (("run", "x", "--negativ", "y"), "--negative"),
         (("run", "x", "-o", "{nope}/x"), "{nope}"),
+        # A variable that is not set must not buy elsewhere than it would have said.
+        *((("run", "x", option, " "), "is a variable not set?") for option in ("-p", "--op", "--model", "--ar", "-o")),
+        (("batch", "rows.csv", "--model", ""), "is a variable not set?"),
+        (("run", "x", "--timeout", "soon"), "'soon' is no number of seconds"),
+        (("run", "x", "--seed", str(2**70)), f"at most {2**32 - 1},"),
+        (("sandbox", "--faults", "nowhere.json"), "nowhere.json cannot be read: No such file or directory."),
         (("act", "last", "upscale-1"), "no job"),
         (("wait",), "JOB"),
         (("wait", "zzzz"), "no job 'zzzz'"),
@@ -149,6 +155,21 @@ def test_usage_is_two_and_says_what_to_write(
     (line,) = capsys.readouterr().out.splitlines()
     assert (json.loads(line)["exit"], json.loads(line)["error"]["billed"]) == (2, "no")
     assert sandbox.requests == []
+
+
+def test_a_file_of_names_is_told_how_they_become_prompts(sandbox: RunningSandbox, gen302: Gen302) -> None:
+    Path("rows.csv").write_text("name,seed\nmug,1\n")
+    said = gen302("batch", "rows.csv", expect=2).stderr
+    assert "Next: --prompt \"photo of {name}\" makes words of it; --ignore 'name' leaves it out" in said
+    Path("rows.csv").write_text("prompt,promt\nmug,1\n")
+    assert "Next: --ignore 'promt'" in gen302("batch", "rows.csv", expect=2).stderr
+    assert sandbox.requests == []
+
+
+def test_a_refused_job_is_not_said_to_offer_anything_later(sandbox: RunningSandbox, gen302: Gen302) -> None:
+    sandbox.fault("submit", "banned")
+    gen302("run", "a lantern", expect=4)
+    assert "is refused: it offers no actions. Nothing" in gen302("act", "last", "upscale-1", expect=2).stderr
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a picture at all"], ids=["missing", "empty", "no picture"])

@@ -256,4 +256,4 @@ def _default_name(job: Job) -> str:
     if len(words) > _SLUG_LETTERS:
         words = words[: _SLUG_LETTERS + 1].rpartition("-")[0] or words[:_SLUG_LETTERS]
     slug = f"{words}-" if words else ""
-    return safe(f"{slug}{job.id[-6:]}").replace("{", "{{").replace("}", "}}")
+    return safe(f"{slug}{job.id[-6:]}").lstrip("-").replace("{", "{{").replace("}", "}}")

@@ -137,9 +137,8 @@ def chosen(job: Job, name: str) -> Action:
             return action
     names = [action.name for action in job.actions]
     if not names:
-        state = (
-            "offers no actions" if job.status is Status.SUCCEEDED else f"is {job.status}, so it offers no actions yet"
-        )
+        yet = "" if job.status.settled else " yet"
+        state = "offers no actions" if job.status is Status.SUCCEEDED else f"is {job.status}: it offers no actions{yet}"
         raise ParameterError(f"{job.id} {state}. Nothing was sent.", field="action")
     near = get_close_matches(name, names, 1)
     raise ParameterError(

@@ -68,9 +68,9 @@ def _broken(rule: Rule, value: Any, is_set: bool) -> str:
     number = len(value) if isinstance(value, (str, tuple)) else value
     unit = " characters" if isinstance(value, str) else ""
     if rule.least is not None and number < rule.least:
-        return f"takes at least {rule.least:g}{unit}, not {number}.{instead}"
+        return f"takes at least {_size_or_text(rule.least)}{unit}, not {number}.{instead}"
     if rule.most is not None and number > rule.most:
-        return f"takes at most {rule.most:g}{unit}, not {number}.{instead}"
+        return f"takes at most {_size_or_text(rule.most)}{unit}, not {number}.{instead}"
     return ""
 
 

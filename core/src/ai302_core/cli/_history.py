@@ -38,7 +38,7 @@ def filters(parser: Parser, *, status: bool = True) -> None:
         parser.add_argument("--status", metavar="S", action="append", default=[], help=known)
     parser.add_argument("--since", metavar="WHEN", help="2h, 3d, or a moment such as 2026-11-21T08:00")
     parser.add_argument("--text", metavar="WORDS", type=_options.text, default="", help="in what was asked")
-    parser.add_argument("--batch", metavar="N", type=_options.text, help="rows of this batch")
+    parser.add_argument("--batch", metavar="N", type=_options.name, help="rows of this batch")
     parser.add_argument("--limit", metavar="N", type=_options.number, help="at most so many")
 
 

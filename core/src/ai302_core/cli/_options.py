@@ -77,11 +77,21 @@ def text(value: str) -> str:
     return value
 
 
+def name(value: str) -> str:
+    """Text that may not be empty: an empty one would be as if nothing was said, and something else be bought."""
+    if not value.strip():
+        raise argparse.ArgumentTypeError("it is empty; is a variable not set?")
+    return text(value)
+
+
 def seconds(value: str) -> float:
     """A duration in seconds, 0 or more."""
-    number = float(value)
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
     if not 0 <= number < 1e9:
-        raise argparse.ArgumentTypeError(f"{value} is no number of seconds")
+        raise argparse.ArgumentTypeError(f"{value!r} is no number of seconds")
     return number
 
 
@@ -102,8 +112,10 @@ def unknown(verb: str, word: str, known: Iterable[str]) -> ParameterError:
 def common(parser: argparse.ArgumentParser) -> None:
     """-p --config --json -q -v"""
     group = parser.add_argument_group("every verb")
-    group.add_argument("-p", "--provider", metavar="NAME", help="a provider of gen302.toml, or an installed family")
-    group.add_argument("--config", metavar="FILE", help="instead of the gen302.toml the usual search finds")
+    group.add_argument(
+        "-p", "--provider", metavar="NAME", type=name, help="a provider of gen302.toml, or an installed family"
+    )
+    group.add_argument("--config", metavar="FILE", type=name, help="instead of the gen302.toml the usual search finds")
     group.add_argument("--json", action="store_true", help="every outcome is one line of JSON on stdout")
     group.add_argument("-q", "--quiet", action="store_true", help="only errors on stderr")
     group.add_argument("-v", "--verbose", action="store_true", help="more on stderr, tracebacks too")
@@ -112,11 +124,11 @@ def common(parser: argparse.ArgumentParser) -> None:
 def request(parser: argparse.ArgumentParser) -> None:
     """What is asked."""
     group = parser.add_argument_group("request")
-    group.add_argument("--op", metavar="NAME", type=text, help="the family's operation, such as blend or video")
-    group.add_argument("--model", metavar="M", type=text)
-    group.add_argument("--ar", metavar="W:H", type=text, help="aspect ratio, such as 16:9")
-    group.add_argument("--size", metavar="WxH", type=text, help="pixels, such as 1024x1536")
-    group.add_argument("--resolution", metavar="R", type=text, help="the service's word, such as 2K or 720p")
+    group.add_argument("--op", metavar="NAME", type=name, help="the family's operation, such as blend or video")
+    group.add_argument("--model", metavar="M", type=name)
+    group.add_argument("--ar", metavar="W:H", type=name, help="aspect ratio, such as 16:9")
+    group.add_argument("--size", metavar="WxH", type=name, help="pixels, such as 1024x1536")
+    group.add_argument("--resolution", metavar="R", type=name, help="the service's word, such as 2K or 720p")
     group.add_argument("--duration", metavar="S", type=float, help="seconds; makes it a video")
     group.add_argument("--seed", metavar="N", type=int)
     group.add_argument("--count", metavar="N", type=int)
@@ -159,9 +171,9 @@ def saving(parser: argparse.ArgumentParser) -> None:
     """Where files go."""
     group = parser.add_argument_group("files")
     group.add_argument(
-        "-o", "--out", metavar="DIR|TEMPLATE", help='a folder, or a template such as "shots/{date}/{id}-{n}"'
+        "-o", "--out", metavar="DIR|TEMPLATE", type=name, help='a folder, or a template such as "shots/{date}/{id}-{n}"'
     )
-    group.add_argument("--only", metavar="ROLE", action="append", type=text, help="final, tile, grid, preview, ...")
+    group.add_argument("--only", metavar="ROLE", action="append", type=name, help="final, tile, grid, preview, ...")
     group.add_argument("--no-sidecar", action="store_true", help="no JSON file beside the files")
 
 

@@ -73,7 +73,7 @@ def reading(
                 )
             fields[name] = field
         elif name not in placed and name not in before:
-            raise _useless(name, cls)
+            raise _useless(name, cls, wordless=template is None and "prompt" not in names)
     if template is not None and "prompt" in fields.values():
         raise ParameterError(
             "The prompt is given twice: by the column prompt and by --prompt. Nothing was sent.",
@@ -88,14 +88,16 @@ def _every(options: Namespace, connection: Connection, columns: Sequence[str]) -
     return _requests.fields_known(options, connection, plain)
 
 
-def _useless(name: str, cls: type[Request]) -> ParameterError:
+def _useless(name: str, cls: type[Request], *, wordless: bool) -> ParameterError:
     known = _requests.names_of(cls)
     near = get_close_matches(name.casefold(), known, 1)
+    wordless = wordless and "prompt" in known and not near
+    use = f'--prompt "photo of {{{name}}}" makes words of it; ' if wordless else ""
     return ParameterError(
         f"The column {name!r} is no field of {cls.__name__}{f'; did you mean {near[0]!r}?' if near else ''} and no "
         f"{{name}} of --prompt or -o uses it. The fields are: {', '.join(known)}. Nothing was sent.",
         field=name,
-        hint=f"--ignore {name!r} leaves it out",
+        hint=f"{use}--ignore {name!r} leaves it out",
     )
 
 

@@ -71,7 +71,9 @@ def _resume_parser() -> Parser:
         "saved is yours: what you move or delete stays so, until gen302 save JOB brings it back.",
         ("gen302 jobs resume", "gen302 jobs resume -o pictures"),
     )
-    parser.add_argument("-o", "--out", metavar="DIR|TEMPLATE", help="for all of them; else where each submit said")
+    parser.add_argument(
+        "-o", "--out", metavar="DIR|TEMPLATE", type=_options.name, help="for all of them; else where each submit said"
+    )
     _options.common(parser)
     return parser
 

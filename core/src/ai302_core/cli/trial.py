@@ -69,7 +69,9 @@ def _demo_parser() -> Parser:
         "money.",
         ("gen302 demo", "gen302 demo -o somewhere-else"),
     )
-    parser.add_argument("-o", "--out", metavar="DIR", default="gen302-demo", help="gen302-demo unless given")
+    parser.add_argument(
+        "-o", "--out", metavar="DIR", type=_options.name, default="gen302-demo", help="gen302-demo unless given"
+    )
     _options.common(parser)
     return parser
 

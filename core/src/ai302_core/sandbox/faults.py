@@ -146,7 +146,8 @@ def read_faults(script: str | PathLike[str]) -> list[dict[str, Any]]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
-        raise ParameterError(f"The fault script {path} cannot be read: {problem}", field="faults") from None
+        reason = (isinstance(problem, OSError) and problem.strerror) or problem
+        raise ParameterError(f"The fault script {path} cannot be read: {reason}.", field="faults") from None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ParameterError(
             f'The fault script {path} must be a list such as [{{"where": "poll", "kind": "html", "times": 2}}].',
