@@ -116,15 +116,19 @@ $(VENV)/.build: $(VENV)/.made requirements/build.txt
 	@touch $@
 
 # Core and families in one command, so that each finds the others in these folders and never on an index.
-$(VENV)/.installed: $(VENV)/.build core/pyproject.toml $(FAMILIES:%=%/pyproject.toml)
+CLONE := --no-build-isolation -e "./core[all]" $(FAMILIES:%=-e ./%)
+TABLES := core/pyproject.toml $(FAMILIES:%=%/pyproject.toml)
+
+$(VENV)/.installed: $(VENV)/.build $(TABLES)
 	@echo "· ai302-core and its families ($(notdir $(FAMILIES))), from this clone"
-	$(call pip,--no-build-isolation -e "./core[all]" $(FAMILIES:%=-e ./%))
+	$(call pip,$(CLONE))
 	@touch $@
 
-$(VENV)/.tools: $(VENV)/.installed requirements/dev.txt requirements/docs.txt
-	@echo "· the tools of requirements/dev.txt and docs.txt"
-	$(call pip,-r requirements/dev.txt -r requirements/docs.txt)
-	@touch $@
+# The tools with them: what both need is looked up once.
+$(VENV)/.tools: $(VENV)/.build $(TABLES) requirements/dev.txt requirements/docs.txt
+	@echo "· ai302-core and its families ($(notdir $(FAMILIES))), from this clone; the tools of requirements/dev.txt and docs.txt"
+	$(call pip,$(CLONE) -r requirements/dev.txt -r requirements/docs.txt)
+	@touch $(VENV)/.installed $@
 
 $(VENV)/.fuzz: $(VENV)/.tools requirements/fuzz.txt
 	@echo "· the tools of requirements/fuzz.txt"
