@@ -244,7 +244,7 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class Upload:
-    """A door that makes a public link of a file, for operations whose `images` are links only.
+    """An endpoint that makes a public link of a file, for operations whose `images` are links only.
 
     call      its endpoint, with `multipart=True`
     part      the file's name in the form

@@ -113,7 +113,7 @@ def _rules(request: ImageRequest, door: str) -> dict[str, Rule]:
     rules = {"prompt": Rule(required=True, instead="Say in words what to make.")}
     if entry is None:
         text = f"{name} is not in the catalogue of {door}; it is sent as it is, fields under their usual names."
-        text += f" The other door has it: leave {door}/ out." if name in known() else ""
+        text += f" The other endpoint has it: leave {door}/ out." if name in known() else ""
         return {**rules, "model": Rule(notice=text)}
     rules |= _pictures(entry, request)
     rules |= _pixels(entry, request)

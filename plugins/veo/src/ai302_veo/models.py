@@ -118,7 +118,7 @@ def rules(request: Any) -> Mapping[str, Rule]:
     model = chosen(request)
     if model == "veo3-v2":
         raise ParameterError(
-            'model: "veo3-v2" is a door with several models; say which, such as "veo3-v2/veo3-pro" or "veo3.1". '
+            'model: "veo3-v2" is an endpoint with several models; say which, such as "veo3-v2/veo3-pro" or "veo3.1". '
             "Nothing was sent.",
             field="model",
         )
