@@ -23,6 +23,7 @@ Shop = Any
 DYING = """
 import json, os, signal, sys
 from ai302_core import ImageRequest, connect
+from ai302_core._files import sidecar
 from ai302_core._sqlite import SqliteLedger
 
 def dying(*values, **named):
@@ -38,6 +39,7 @@ order = json.loads(sys.argv[1])
 match order["at"]:
     case "named": os.link = after(os.link)
     case "recorded": SqliteLedger.add_files = after(SqliteLedger.add_files)
+    case "without a sidecar": sidecar.keep = dying
 with connect(**order["connect"]) as provider:
     provider.run(ImageRequest("a lamp"), key="order", save_to=order["folder"])
 """
@@ -50,8 +52,13 @@ def killed(shop: Shop, at: str) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
-@pytest.mark.parametrize("again", ["resume", "save", "run"])
-@pytest.mark.parametrize("at", ["named", "recorded"])
+@pytest.mark.parametrize(
+    ("at", "again"),
+    [
+        *((at, again) for at in ("named", "recorded") for again in ("resume", "save", "run")),
+        ("without a sidecar", "resume"),
+    ],
+)
 def test_the_next_command_leaves_the_files_and_their_sidecar_and_nothing_else(
     open_shop: Callable[..., Shop], at: str, again: str
 ) -> None:

@@ -60,10 +60,14 @@ class Saving:
 
 @dataclass(frozen=True)
 class Saved:
-    """What one piece became."""
+    """What one piece became.
+
+    part  stays until the sidecar is written: who finds it after a crash knows that the save was not at its end
+    """
 
     files: tuple[FileRecord, ...] = ()
     notices: tuple[Notice, ...] = ()
+    part: Path | None = None
 
 
 def save(
@@ -179,9 +183,9 @@ def save_one(saving: Saving, piece: Piece) -> Flow[Saved]:
         problem.hint = problem.hint or _hint(job, saving.recorded)
         raise
     finally:
-        if part is not None:
+        if part is not None and not (stays := complete and saving.sidecar and part.hand_over()):
             part.close(keep=not complete)
-    return Saved(tuple(records), tuple(notices))
+    return Saved(tuple(records), tuple(notices), part.path if stays else None)
 
 
 def _content(job: Job, piece: Piece, part: Part) -> Flow[Fetched]:
@@ -223,6 +227,8 @@ def conclude(
             text = f"The sidecar could not be written: {_reason(problem)}. The files are saved."
             notices.append(Notice(code="no_sidecar", message=text))
     if failed:
+        with suppress(OSError):
+            yield from Save(lambda: writing.discard(entry.part for entry in saved if entry.part is not None))
         raise _summary(failed, len(files))
     with suppress(OSError):  # nothing of what was asked for depends on it
         yield from Save(lambda: writing.sweep([*paths, *([sidecar] if sidecar else [])], f"{job.id}-"))

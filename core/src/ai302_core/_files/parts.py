@@ -158,6 +158,12 @@ class Part:
         """Let others have it; both files stay."""
         self._lock.close()
 
+    def hand_over(self) -> bool:
+        """Leave both files for whoever tells in full what was saved; False where nobody else would find them."""
+        if self._shared:
+            self.release()
+        return self._shared
+
     def close(self, *, keep: bool) -> None:
         """Let go of it. `keep` leaves the bytes for a later process, where it can use them."""
         # Asked anew: a download that was interrupted has not told how far it came.

@@ -13,7 +13,7 @@ from pathlib import Path
 from .locking import locked
 from .sniffing import HEAD
 
-__all__ = ["beginning", "digest", "place", "publish", "publish_content", "replace", "sweep", "write"]
+__all__ = ["beginning", "digest", "discard", "place", "publish", "publish_content", "replace", "sweep", "write"]
 
 
 def digest(path: Path) -> tuple[str, int]:
@@ -140,18 +140,32 @@ def sweep(paths: Iterable[Path], prefix: str) -> None:
         # The notes of a part may have outlived it.
         for name in {stale.name.removesuffix(".json") for stale in folder.glob(".*.part*")}:
             if name[1:].partition("-")[0] in tags or name[1:].startswith(prefix):
-                _remove_unless_held(folder / name, name[1:].startswith(prefix))
+                _remove_unless_held(folder / name, noted=name[1:].startswith(prefix))
 
 
-def _remove_unless_held(stale: Path, noted: bool) -> None:
+def discard(parts: Iterable[Path]) -> None:
+    """Remove these parts of downloads, where nobody holds them."""
+    for part in parts:
+        _remove_unless_held(part, noted=True)
+
+
+def _remove_unless_held(stale: Path, *, noted: bool) -> None:
     """`noted`: the part of a download, whose notes are its lock."""
     notes = stale.with_name(f"{stale.name}.json")
     held = locked(notes if noted else stale)
-    if held is not None:
-        with held, suppress(OSError):
-            stale.unlink(missing_ok=True)
-            if noted:
-                notes.unlink(missing_ok=True)
+    if held is None:
+        return
+    with held:
+        if os.name != "nt":
+            _unlink(stale, notes if noted else stale)
+    if os.name == "nt":  # an open file cannot be removed there
+        _unlink(stale, notes if noted else stale)
+
+
+def _unlink(*paths: Path) -> None:
+    with suppress(OSError):
+        for path in paths:
+            path.unlink(missing_ok=True)
 
 
 def _tag(path: Path) -> str:
