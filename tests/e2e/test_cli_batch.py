@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from PIL import Image
 
 from ai302_core import config
 from ai302_core._sqlite import open_ledger
-from ai302_core.cli import main
+from ai302_core.cli import _crowd, main
 from ai302_core.jobs import Status
 from ai302_core.sandbox import RunningSandbox
 
@@ -289,6 +290,19 @@ def test_rows_that_share_a_name_keep_their_files_together(sandbox: RunningSandbo
     # A folder holds names with the end of a job's id: nothing is shared there.
     assert note not in gen302(*typed, "-o", "folders/{sku}/", "--name", "another").stderr
     assert len(list(Path("folders/A").glob("*.png"))) == 12
+
+
+def test_a_batch_at_a_busy_service_says_why_it_waits(
+    sandbox: RunningSandbox, gen302: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_crowd, "PAUSE", 1e9)
+    write("p.csv", "prompt", *(f"study {n}" for n in range(4)))
+    sandbox.fault("submit", "429", retry_after=1, times=3)
+    told = gen302("batch", "p.csv", "-o", "shots").stderr
+    assert told.count("not accepted") == 1  # many rows hear the same
+    reason = r"p: not accepted, nothing was paid: midjourney \(302ai\) refused: .* \[-10012\]; sending again in 1 s\n"
+    assert re.search(reason, told), told
+    assert sandbox.paid == 4
 
 
 def test_what_is_told_before_and_after_can_be_acted_on(sandbox: RunningSandbox, gen302: Any) -> None:

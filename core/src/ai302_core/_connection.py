@@ -77,6 +77,7 @@ class Connection:
         with self._lock:
             if timeouts not in self._async:
                 self._async[timeouts] = AsyncDriver(self._transport(timeouts), self.ledger, self.bells)
+                self._async[timeouts].sync.sending = self.sending
             return self._async[timeouts]
 
     def _transport(self, timeouts: Timeouts) -> _http.Transport:

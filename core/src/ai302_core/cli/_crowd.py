@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -32,6 +33,9 @@ class Watching(Protocol):
     def outcome(self, outcome: Outcome) -> object:
         """One of them has come to its end; the tally knows it."""
 
+    def waits(self, why: str) -> object:
+        """One of them waits to be sent again, from any thread."""
+
 
 @contextmanager
 def watching(session: Session, tally: Tally) -> Iterator[Watching]:
@@ -59,6 +63,9 @@ class Silent:
     def outcome(self, outcome: Outcome) -> None:
         """Nothing is shown."""
 
+    def waits(self, why: str) -> None:
+        """Nothing is shown."""
+
 
 class _Plain:
     covers_stdout = False
@@ -69,6 +76,8 @@ class _Plain:
         self._pace = Pace()
         self._open: set[str] = set()
         self._last: float | None = None
+        self._silent_until = 0.0
+        self._lock = threading.Lock()
 
     def update(self, job: Job) -> None:
         if job.status.settled:
@@ -83,6 +92,13 @@ class _Plain:
             self._open.discard(outcome.job.id)
         if self._pace.passed() - (self._last or 0.0) >= PAUSE:
             self._tell()
+
+    def waits(self, why: str) -> None:
+        with self._lock:  # many rows hear the same at once
+            if self._pace.passed() < self._silent_until:
+                return
+            self._silent_until = self._pace.passed() + PAUSE
+        self._say(f"{now().astimezone():%H:%M:%S} {self._tally.name}: {why}")
 
     def _tell(self) -> None:
         tally = self._tally

@@ -35,6 +35,7 @@ class LiveTable:
         self._history = history
         self._pace = Pace()
         self._jobs: dict[str, Job] = {}
+        self._why = ""
         self._known: dict[tuple[str, str, str | None], list[float]] = {}
         console = Console(stderr=True, highlight=False)
         self.possible = console.is_terminal and not console.is_dumb_terminal
@@ -64,12 +65,18 @@ class LiveTable:
         if job.status.settled:
             self._jobs.pop(job.id, None)
         else:
+            if job.id not in self._jobs:
+                self._why = ""
             self._jobs[job.id] = job
 
     def outcome(self, outcome: Outcome) -> None:
         """One has come to its end."""
         if outcome.job is not None:
             self._jobs.pop(outcome.job.id, None)
+
+    def waits(self, why: str) -> None:
+        """One waits to be sent again, from any thread: the reason stands below until another was accepted."""
+        self._why = why
 
     def _rendered(self) -> Group:
         tally, jobs = self._tally, list(self._jobs.values())
@@ -86,6 +93,7 @@ class LiveTable:
                 f"about {duration(rest)} left" if rest else "",
             )))  # fmt: skip
         more = [Text(f"and {len(jobs) - ROWS} more")] if len(jobs) > ROWS else []
+        more += [Text(self._why)] if self._why else []
         return Group(Text(headline(tally, len(jobs), left)), bar, lines, *more)
 
     def _past(self, job: Job) -> list[float]:

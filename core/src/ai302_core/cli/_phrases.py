@@ -10,9 +10,13 @@ from ai302_core import _clock, _policies
 from ai302_core.errors import LedgerError
 
 if TYPE_CHECKING:
+    from ai302_core._steps import Sleep
     from ai302_core.jobs import Job
 
     from ._session import Session
+
+REASON = 120
+"""Characters of a service's own words that fit a line of progress."""
 
 History = Callable[["Job"], Sequence[float]]
 """Seconds which earlier jobs of the same kind took."""
@@ -61,6 +65,14 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def unaccepted(pause: Sleep) -> str:
+    """What the service answered to something it did not accept, and when that goes out again."""
+    why = " ".join(str(pause.why).split()).rstrip(".")
+    short = why if len(why) <= REASON else f"{why[: REASON - 1]}…"
+    soon = "at once" if pause.seconds < 0.5 else f"in {duration(pause.seconds)}"
+    return f"not accepted, nothing was paid: {short}; sending again {soon}"
 
 
 def now() -> datetime:

@@ -15,12 +15,9 @@ from ai302_core.jobs import Job, Preview
 from . import _again, _options, _requests
 from ._ending import each, finish, told
 from ._options import Parser
-from ._phrases import duration
+from ._phrases import unaccepted
 from ._progress import Watching, watching
 from ._session import Session, execute
-
-REASON = 120
-"""Characters of a service's own words that fit a line of progress."""
 
 SENDING = "sending; Ctrl-C is held until the answer is here"
 UPLOADING = "uploading a file"
@@ -181,20 +178,12 @@ def buying(session: Session) -> Iterator[Watching]:
 
         def sending(step: Call | Sleep) -> None:
             if isinstance(step, Sleep):
-                watch.waits(_again_in(step))
+                watch.waits(unaccepted(step))
             else:
                 watch.stage(UPLOADING if step.purpose == "upload" else SENDING)
 
         session.connection.sending = sending
         yield watch
-
-
-def _again_in(pause: Sleep) -> str:
-    """What the service answered, and when it is asked again."""
-    why = " ".join(str(pause.why).split()).rstrip(".")
-    short = why if len(why) <= REASON else f"{why[: REASON - 1]}…"
-    soon = "at once" if pause.seconds < 0.5 else f"in {duration(pause.seconds)}"
-    return f"not accepted, nothing was paid: {short}; sending again {soon}"
 
 
 def _answers(session: Session, job: Job) -> dict[str, Any]:
