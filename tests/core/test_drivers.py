@@ -345,6 +345,40 @@ def test_the_second_ctrl_c_does_not_wait_and_is_reported_as_unconfirmed(
     assert len(gateway.paid) == 1
 
 
+@pytest.mark.parametrize(("twice", "once"), [("ledger.claim", ""), ("transport.send", "ledger.job")])
+def test_a_ctrl_c_that_no_flow_can_hear_leaves_no_row_that_only_its_process_may_settle(
+    gateway: Gateway, tmp_path: Path, twice: str, once: str
+) -> None:
+    """When the row is made, before anything goes out; and the third, while the second's row is being settled."""
+    process = child(
+        tmp_path,
+        gateway,
+        f"""
+        def pressing(owner, name, times):
+            work = getattr(owner, name)
+            def pressed(*given, **named):
+                setattr(owner, name, work)
+                outcome = work(*given, **named)
+                for _ in range(times):
+                    signal.raise_signal(signal.SIGINT)
+                return outcome
+            setattr(owner, name, pressed)
+
+        import signal
+        for where, times in (({twice!r}, 2), ({once!r}, 1)):
+            if where:
+                pressing({{"ledger": ledger, "transport": transport}}[where.split(".")[0]], where.split(".")[1], times)
+        try:
+            SyncDriver(transport, ledger).pay(submit("x"))
+        except KeyboardInterrupt:
+            print([job.status.value for job in ledger.jobs()])
+        """,
+    )
+    out, err = process.communicate(timeout=60)
+    assert out.strip() == "['unconfirmed']", err
+    assert len(gateway.paid) == (1 if once else 0)
+
+
 def test_ctrl_c_under_asyncio_run_loses_no_receipt(shop: Any, gateway: Gateway, tmp_path: Path) -> None:
     gateway.delay = 0.3
     process = child(

@@ -15,6 +15,7 @@ from ._bells import Bells
 from ._files import keeping, media
 from ._steps import (
     Alone,
+    Begin,
     Call,
     Flow,
     Load,
@@ -67,11 +68,20 @@ class SyncDriver:
             flow.close()
 
     def pay(self, flow: Flow[T], stop: Stop | None = None) -> T:
-        """Run a flow that pays: a Ctrl-C is held until its receipt is written, then raised with its outcome."""
+        """Run a flow that pays: a Ctrl-C is held until its receipt is written, then raised with its outcome.
+
+        A second one breaks the flow off anywhere, so its rows are settled here: no receipt can come for them any more.
+        """
         if stop is not None or not hears_ctrl_c():
             return self.run(flow, stop)
         with SignalStop() as own:
-            outcome = self.run(flow, own)
+            try:
+                outcome = self.run(flow, own)
+            except KeyboardInterrupt:
+                for torn in own.begun:
+                    with contextlib.suppress(Exception):
+                        self.run(torn())
+                raise
         if own.asked:
             interrupt = Interrupted()
             interrupt.outcome = outcome
@@ -94,6 +104,11 @@ class SyncDriver:
     def _alone(self, step: Alone[Any], stop: Stop | None) -> Any:
         with _turns.turn(step.name):
             return self.run(step.flow, stop)
+
+    def _begin(self, step: Begin[Any], stop: Stop | None) -> Any:
+        if isinstance(stop, SignalStop):
+            stop.begun.append(step.torn)
+        return step.apply(self.ledger)
 
     def _sleep(self, step: Sleep, stop: Stop | None) -> None:
         seconds = _clock.spread(step.seconds, step.spread)
@@ -147,6 +162,7 @@ _PERFORMED: dict[type[Step[Any]], Callable[[SyncDriver, Any, Stop | None], Any]]
     Turn: lambda *_: None,
     NewId: lambda _, step, __: _clock.new_id(step.of),
     Record: lambda driver, step, _: step.apply(driver.ledger),
+    Begin: SyncDriver._begin,
     Load: lambda _, step, __: media.load(step.media, step.field),
     Stream: lambda driver, step, _: driver.transport.stream(step),
     Save: lambda _, step, __: step.work(),

@@ -192,6 +192,17 @@ class Record(Step[T]):
 
 
 @dataclass(frozen=True)
+class Begin(Record[T]):
+    """The same, of what makes a row for a paid call.
+
+    torn  what is done with the row when its flow was broken off where it cannot hear it: while its process lives,
+          nobody else may
+    """
+
+    torn: Callable[[], Flow[None]]
+
+
+@dataclass(frozen=True)
 class Load(Step[Picture]):
     """Read a picture or clip the caller gave. Raises ParameterError when it is missing, empty, or no media file."""
 

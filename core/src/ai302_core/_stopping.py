@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Self
 from . import _clock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from signal import getsignal as _get_signal
     from signal import signal as _set_signal
+
+    from ._steps import Flow
 else:  # what those two are made of, without the enum in which they seek every handler, in vain and by an exception
     from _signal import getsignal as _get_signal
     from _signal import signal as _set_signal
@@ -54,6 +57,7 @@ class SignalStop(Stop):
 
     def __init__(self) -> None:
         self.asked = self._resting = False  # no event: no other thread asks
+        self.begun: list[Callable[[], Flow[None]]] = []  # what is done with the rows of a flow that was broken off
 
     def __enter__(self) -> Self:
         _set_signal(signal.SIGINT, self.heard)

@@ -8,7 +8,7 @@ from datetime import datetime
 from ai302_core import _paths
 from ai302_core._accounts import Account
 from ai302_core._frozen import changed
-from ai302_core._steps import Receipt, Reply
+from ai302_core._steps import Flow, Now, Receipt, Record, Reply
 from ai302_core._wire import inline, reading
 from ai302_core.errors import Ai302Error, JobUnconfirmed, ReplyError, TransportError
 from ai302_core.family import Operation
@@ -177,6 +177,15 @@ def unclear(job: Job, why: str, now: datetime, answer: Reply | None = None) -> R
     )
     error = JobUnconfirmed(text, job=lost, hint=f"gen302 jobs reconcile {job.id}  # it is never sent again by itself")
     return Receipt(job=lost, reply=answer.body if answer else b"", error=error)
+
+
+def torn(job: Job) -> Flow[None]:
+    """Nobody knows what became of the call, unless its receipt was written before it was torn."""
+    now = yield from Now()
+    lost = unclear(job, "the program was stopped while it waited.", now).job
+    stands = yield from Record(lambda ledger: ledger.job(job.id))
+    if lost is not None and stands is not None and stands.status is Status.SUBMITTING:
+        yield from Record(lambda ledger: ledger.write(lost))
 
 
 def unwritten(job: Job, trouble: Ai302Error) -> Job:

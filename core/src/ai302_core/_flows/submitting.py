@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from ai302_core import _policies
 from ai302_core._accounts import Account
 from ai302_core._files import media as _media
 from ai302_core._files import naming
 from ai302_core._frozen import changed
-from ai302_core._steps import Call, Flow, Load, NewId, Now, Paid, Picture, Receipt, Record, Reply, Sleep
+from ai302_core._steps import Begin, Call, Flow, Load, NewId, Now, Paid, Picture, Receipt, Record, Reply, Sleep
 from ai302_core.errors import Ai302Error, ConfigError, KeyConflict, ParameterError, RateLimitError, TransportError
 from ai302_core.family import Operation
 from ai302_core.jobs import Job, Notice, Preview, Status
@@ -228,7 +229,7 @@ def claimed(account: Account, intent: Intent, timeout: float) -> Flow[Claim]:
 
 
 def _recorded(intent: Intent) -> Flow[Claim]:
-    return (yield from Record(lambda ledger: ledger.claim(intent)))
+    return (yield from Begin(lambda ledger: ledger.claim(intent), torn=partial(receipts.torn, intent.job)))
 
 
 def bought(account: Account, made: Plan, job: Job, call: Call, timeout: float, rest: Sequence[Job] = ()) -> Flow[Job]:
@@ -266,7 +267,7 @@ def bought(account: Account, made: Plan, job: Job, call: Call, timeout: float, r
             raise
         except BaseException:
             # A second Ctrl-C, or worse, in the middle of it: nobody knows what the service did.
-            yield from _torn(job)
+            yield from receipts.torn(job)
             raise
         if got.job is not None:
             if got.error is not None:
@@ -278,15 +279,6 @@ def bought(account: Account, made: Plan, job: Job, call: Call, timeout: float, r
         if got.error is None or (now - start).total_seconds() + wait > timeout:
             yield from _take_back(job, str(got.error), now)
             raise got.error or TransportError("The submit created nothing.", sent=False)
-
-
-def _torn(job: Job) -> Flow[None]:
-    """Nobody knows what became of the call, unless its receipt was written before it was torn."""
-    now = yield from Now()
-    lost = receipts.unclear(job, "the program was stopped while it waited.", now).job
-    stands = yield from Record(lambda ledger: ledger.job(job.id))
-    if lost is not None and stands is not None and stands.status is Status.SUBMITTING:
-        yield from Record(lambda ledger: ledger.write(lost))
 
 
 def _take_back(job: Job, why: str, now: datetime | None) -> Flow[None]:
