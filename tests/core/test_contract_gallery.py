@@ -217,6 +217,11 @@ GALLERY = {
     "crashes on a null": Broken(
         lambda: family(actions=crashing), "test_mangled_replies_do_no_harm", "makes the family raise"
     ),
+    "raises as it writes the body": Broken(
+        lambda: family(body={"prompt": field("prompt", bytes.decode)}),
+        "test_requests_go_out_as_the_sample_says",
+        "The exception says: descriptor 'decode'",
+    ),
     "blocks the event loop": Broken(lambda: family(body=dozing), "test_decisions_are_quick", "between two steps"),
     "writes to stdout": Broken(lambda: family(body=printing), "test_nothing_is_printed", "prints 'sending a boat"),
     "misses a refusal": Broken(

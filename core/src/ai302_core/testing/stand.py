@@ -20,7 +20,7 @@ from ai302_core._flows import acting, settling, submitting
 from ai302_core._flows.submitting import Order
 from ai302_core._steps import Flow, Now, Reply, Sleep, Step
 from ai302_core._wire import reading
-from ai302_core.errors import Ai302Error, JobUnconfirmed
+from ai302_core.errors import Ai302Error, JobUnconfirmed, PluginError
 from ai302_core.family import Family
 from ai302_core.jobs import Job, Preview, Status
 from ai302_core.ledger import Ledger
@@ -245,8 +245,9 @@ def overheard() -> Iterator[tuple[io.StringIO, io.StringIO]]:
 
 
 def reason(error: BaseException | None) -> str:
-    """An error as one line for a test's message."""
+    """An error as one line for a test's message; a family's own exception with the words that no user is shown."""
     if error is None:
         return ""
     text = error.message if isinstance(error, Ai302Error) else str(error)
-    return f"{type(error).__name__}: {text}"
+    words = str(error.__cause__ or "") if isinstance(error, PluginError) else ""
+    return f"{type(error).__name__}: {text}" + (f" The exception says: {words}" if words else "")

@@ -13,7 +13,7 @@ from ai302_core import registry
 from ai302_core.family import Family, Operation
 from ai302_core.sandbox.samples import Sample, read_samples, samples_of
 
-from .stand import Played, played
+from .stand import Played, played, reason
 
 __all__ = ["Finding", "Terms", "because", "count", "findings", "over"]
 
@@ -178,4 +178,4 @@ def count(contract: type[Terms]) -> int:
 
 def _said(problem: Exception) -> str:
     text = str(problem).partition("\nassert ")[0]
-    return text if isinstance(problem, AssertionError) and text else f"{type(problem).__name__}: {text}"
+    return text if isinstance(problem, AssertionError) and text else reason(problem)
