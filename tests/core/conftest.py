@@ -15,7 +15,7 @@ import pytest
 from ai302_core import _sqlite
 from ai302_core._accounts import Account
 from ai302_core._files import keeping, media
-from ai302_core._steps import Alone, Call, Flow, Load, NewId, Now, Paid, Record, Reply, Save, Send, Sleep, Turn
+from ai302_core._steps import Alone, Call, Flow, Load, NewId, Now, Paid, Ready, Record, Reply, Save, Send, Sleep, Turn
 from ai302_core.errors import LedgerError, TransportError
 from ai302_core.family import (
     REFUSED_302AI,
@@ -109,7 +109,7 @@ class Hand:
                 return f"261121-aaaaa{next(_COUNT):03}"
             case Record():
                 return step.apply(self.ledger)
-            case Turn():
+            case Ready() | Turn():
                 pass
             case Alone():
                 return self.run(step.flow)

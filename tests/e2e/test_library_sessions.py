@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from ai302_core import ImageRequest, Job, Status, aconnect, connect
+from ai302_core._http import Transport
 from ai302_core._sqlite import SqliteLedger
 from ai302_core.errors import (
     Ai302Error,
@@ -119,6 +120,21 @@ def test_many_threads_share_one_provider(shop: Shop, threads: Callable[..., list
     results = threads(lambda n: provider.run(REQUEST, key=f"order-{n}", save_to=shop.folder), range(16))
     assert len({path for result in results for path in result.files}) == len(shop.pictures()) == 64
     assert shop.sandbox.paid == 16
+
+
+def test_what_sends_a_submit_is_there_before_its_intent(shop: Shop, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    buyer = shop.buyer(mode)
+    ledger = buyer.provider._connection.ledger
+    intents: list[int] = []
+    made = Transport._made
+
+    def counted(*values: Any, **named: Any) -> Any:
+        intents.append(len(ledger.ids(tuple(Status))))
+        return made(*values, **named)
+
+    monkeypatch.setattr(Transport, "_made", counted)
+    buyer.submit(REQUEST)
+    assert intents == [0]
 
 
 def test_a_task_taken_up_twice_is_one_job(shop: Shop, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:

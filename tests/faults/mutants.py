@@ -11,7 +11,7 @@ from typing import Any
 
 from ai302_core import _clock, _drivers, _http
 from ai302_core._flows import receipts
-from ai302_core._steps import Paid, Receipt, Reply
+from ai302_core._steps import Paid, Ready, Receipt, Reply
 from ai302_core.errors import TransportError
 
 
@@ -50,6 +50,8 @@ def pays_in_a_coroutine() -> None:
     performing = _drivers.AsyncDriver._perform
 
     async def perform(driver: Any, step: Any) -> Any:
+        if isinstance(step, Ready):
+            return None
         if not isinstance(step, Paid):
             return await performing(driver, step)
         receipt = step.receipt(await driver._transport.send_async(step.call), _clock.now())

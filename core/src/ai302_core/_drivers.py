@@ -22,6 +22,7 @@ from ._steps import (
     NewId,
     Now,
     Paid,
+    Ready,
     Receipt,
     Record,
     Reply,
@@ -156,6 +157,7 @@ class SyncDriver:
 _PERFORMED: dict[type[Step[Any]], Callable[[SyncDriver, Any, Stop | None], Any]] = {
     Send: SyncDriver._send,
     Alone: SyncDriver._alone,
+    Ready: lambda driver, step, _: driver.transport.ready(step.call),
     Paid: SyncDriver._paid,
     Sleep: SyncDriver._sleep,
     Now: lambda *_: _clock.now(),

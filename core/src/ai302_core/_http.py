@@ -123,6 +123,11 @@ class Transport:
         else:  # closed meanwhile: a paid call is never torn, its connection goes when it is done
             line.client.close()
 
+    def ready(self, call: Call) -> None:
+        """Have a client for this paid call. What stands in the way of one is met when the call is sent."""
+        with suppress(TransportError):
+            self._given_back(*self._taken(call.url, paid=True))
+
     def _patience(self, call: Call) -> float:
         return call.timeout or (self._timeouts.submit if call.purpose != "poll" else self._timeouts.poll)
 
@@ -300,13 +305,7 @@ _BROKEN = (httpx.HTTPError, httpx.StreamError)
 _MISCONFIGURED = (OSError, ValueError, ImportError, httpx.InvalidURL)
 # Raised before a byte of the request was written; everything else may have reached the service. An invalid address
 # is unsent only while the request is built: httpx also reads the address of a redirect it does not follow.
-_UNSENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-)
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 
 _KINDS: dict[diagnosis.Kind, tuple[type[Exception], ...]] = {
     "unreachable": (httpx.ConnectError,), "connecting": (httpx.ConnectTimeout, httpx.PoolTimeout),

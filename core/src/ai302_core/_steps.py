@@ -135,6 +135,13 @@ class Receipt:
 
 
 @dataclass(frozen=True)
+class Ready(Step[None]):
+    """Make ready what sends a paid call. In a new process it takes a while, and a kill would leave an unsent intent."""
+
+    call: Call
+
+
+@dataclass(frozen=True)
 class Paid(Step[Receipt]):
     """Send a paid request once and record its receipt, as one step that no cancellation can split.
 

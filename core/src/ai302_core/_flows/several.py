@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ai302_core._accounts import Account
-from ai302_core._steps import Flow, Now, Record
+from ai302_core._steps import Flow, Now, Ready, Record
 from ai302_core.errors import Ai302Error, KeyConflict, ParameterError
 from ai302_core.jobs import Action, Job, Status
 from ai302_core.ledger import Intent
@@ -57,6 +57,7 @@ def act_all(
     intents = [
         Intent(job=replace(row, warnings=warnings), digest=digest, save_to=save_to, limits=limits) for row in rows
     ]
+    yield from Ready(call)
     while not (mine := (yield from _claimed(account, action, intents, timeout))):
         if held := (yield from _held(account, orders, digest)):
             return held

@@ -12,7 +12,7 @@ from ai302_core._accounts import Account
 from ai302_core._files import media as _media
 from ai302_core._files import naming
 from ai302_core._frozen import changed
-from ai302_core._steps import Begin, Call, Flow, Load, NewId, Now, Paid, Picture, Receipt, Record, Reply, Sleep
+from ai302_core._steps import Begin, Call, Flow, Load, NewId, Now, Paid, Picture, Ready, Receipt, Record, Reply, Sleep
 from ai302_core.errors import Ai302Error, ConfigError, KeyConflict, ParameterError, RateLimitError, TransportError
 from ai302_core.family import Operation
 from ai302_core.jobs import Job, Notice, Preview, Status
@@ -130,6 +130,7 @@ def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
         job = changed(job, warnings=(*order.notices, *warnings))
     limits = changed(account.limits, stale_after=account.timeouts.wait or made.operation.timeout)
     intent = Intent(job=job, digest=digest, again=order.again, once=order.once, save_to=order.save_to, limits=limits)
+    yield from Ready(call)
     while True:
         claim = yield from claimed(account, intent, order.place_timeout or order.timeout)
         if claim.fresh:
@@ -304,6 +305,7 @@ def answer_window(
     loaded = yield from pictures(made.request)
     made = additions.added(account, made, webhook, job.id)
     call, _ = yield from uploading.ready(account, made, loaded, timeout)
+    yield from Ready(call)
     if not (yield from Record(lambda ledger: ledger.reopen(job.id, Status.INPUT_REQUIRED))):
         raise KeyConflict(f"{job.id} is being answered elsewhere. Nothing was sent.", job_id=job.id)
     taken = replace(job, status=Status.SUBMITTING)
