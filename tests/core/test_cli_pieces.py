@@ -249,6 +249,7 @@ def hints() -> list[str]:
     return found
 
 
+@pytest.mark.unmeasured  # it reads the sources
 def test_a_hint_that_begins_with_a_command_can_be_typed_as_it_stands() -> None:
     found = hints()
     assert len(found) > 25
