@@ -77,11 +77,16 @@ def text(value: str) -> str:
     return value
 
 
-def name(value: str) -> str:
-    """Text that may not be empty: an empty one would be as if nothing was said, and something else be bought."""
+def path(value: str) -> str:
+    """A path as the system gave it, which its calls take back; an empty one would be as if nothing was said."""
     if not value.strip():
         raise argparse.ArgumentTypeError("it is empty; is a variable not set?")
-    return text(value)
+    return value
+
+
+def name(value: str) -> str:
+    """Text that may not be empty: something else would be bought."""
+    return text(path(value))
 
 
 def seconds(value: str) -> float:
@@ -115,7 +120,7 @@ def common(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "-p", "--provider", metavar="NAME", type=name, help="a provider of gen302.toml, or an installed family"
     )
-    group.add_argument("--config", metavar="FILE", type=name, help="instead of the gen302.toml the usual search finds")
+    group.add_argument("--config", metavar="FILE", type=path, help="instead of the gen302.toml the usual search finds")
     group.add_argument("--json", action="store_true", help="every outcome is one line of JSON on stdout")
     group.add_argument("-q", "--quiet", action="store_true", help="only errors on stderr")
     group.add_argument("-v", "--verbose", action="store_true", help="more on stderr, tracebacks too")
@@ -171,7 +176,7 @@ def saving(parser: argparse.ArgumentParser) -> None:
     """Where files go."""
     group = parser.add_argument_group("files")
     group.add_argument(
-        "-o", "--out", metavar="DIR|TEMPLATE", type=name, help='a folder, or a template such as "shots/{date}/{id}-{n}"'
+        "-o", "--out", metavar="DIR|TEMPLATE", type=path, help='a folder, or a template such as "shots/{date}/{id}-{n}"'
     )
     group.add_argument("--only", metavar="ROLE", action="append", type=name, help="final, tile, grid, preview, ...")
     group.add_argument("--no-sidecar", action="store_true", help="no JSON file beside the files")

@@ -72,7 +72,7 @@ def _resume_parser() -> Parser:
         ("gen302 jobs resume", "gen302 jobs resume -o pictures"),
     )
     parser.add_argument(
-        "-o", "--out", metavar="DIR|TEMPLATE", type=_options.name, help="for all of them; else where each submit said"
+        "-o", "--out", metavar="DIR|TEMPLATE", type=_options.path, help="for all of them; else where each submit said"
     )
     _options.common(parser)
     return parser

@@ -60,7 +60,7 @@ def _submit_parser() -> Parser:
     )
     _asking(parser)
     parser.add_argument(
-        "-o", "--out", metavar="DIR|TEMPLATE", type=_options.name, help="where a later wait or resume puts the files"
+        "-o", "--out", metavar="DIR|TEMPLATE", type=_options.path, help="where a later wait or resume puts the files"
     )
     parser.add_argument(
         "--timeout", metavar="S", type=_options.seconds, default=60.0, help="seconds to wait for a busy gateway"

@@ -70,7 +70,7 @@ def _demo_parser() -> Parser:
         ("gen302 demo", "gen302 demo -o somewhere-else"),
     )
     parser.add_argument(
-        "-o", "--out", metavar="DIR", type=_options.name, default="gen302-demo", help="gen302-demo unless given"
+        "-o", "--out", metavar="DIR", type=_options.path, default="gen302-demo", help="gen302-demo unless given"
     )
     _options.common(parser)
     return parser
