@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import os
 import re
 import shlex
 import subprocess
@@ -21,7 +22,7 @@ from ai302_core import errors
 from ai302_core._files.naming import plan
 from ai302_core._version import VERSION
 from ai302_core.assets import Asset, Media
-from ai302_core.cli import EXITS, VERBS, _thumbnail
+from ai302_core.cli import EXITS, VERBS, _thumbnail, main
 from ai302_core.cli._options import absolute
 from ai302_core.cli._phrases import duration, phrase
 from ai302_core.cli._requests import typed
@@ -143,6 +144,41 @@ def test_where_files_go_means_the_same_in_every_folder(tmp_path: Path, monkeypat
 
 def test_columns_stay_aligned_with_wide_letters() -> None:
     assert lines([("灯笼", "x", "end"), ("a", "yy", "end")]) == ["灯笼  x   end", "a     yy  end"]
+
+
+def test_a_narrow_terminal_folds_a_table_between_its_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        ("ID", "STATUS", "PROVIDER/OPERATION", "PROMPT"),
+        ("261121-k3v9xq2m", "succeeded", "hero/imagine", "a " * 99),
+    ]
+    piped = lines(rows)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    assert lines(rows) == [
+        "ID               STATUS",
+        "  PROVIDER/OPERATION",
+        "  PROMPT",
+        "261121-k3v9xq2m  succeeded",
+        "  hero/imagine",
+        f"  {'a ' * 17}a...",
+    ]
+    monkeypatch.setenv("COLUMNS", "300")
+    assert lines(rows)[0] == piped[0]
+    assert len(piped) == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a folder in use cannot be removed there")
+def test_a_folder_that_is_gone_is_no_bug_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = tmp_path / "gone"
+    for words in (["jobs"], ["run", "a lantern"], ["batch", "rows.csv"]):
+        gone.mkdir()
+        with monkeypatch.context() as patch:
+            patch.chdir(gone)
+            gone.rmdir()
+            assert main(words) == 2
+        assert "gen302: The folder this was typed in is gone. Nothing was sent." in capsys.readouterr().err
 
 
 def test_the_version_is_the_distributions() -> None:

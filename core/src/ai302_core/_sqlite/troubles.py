@@ -67,7 +67,10 @@ def explain(problem: Exception, path: Path | None, money: str, billed: Billed) -
         sentence, hint = _BY_NAME.get("_".join(name.split("_")[:2]), _DAMAGED if _misses_tables(problem) else _OTHER)
     elif isinstance(problem, OSError):
         sentence, hint = _BY_NUMBER.get(problem.errno or 0, _OTHER)
-    text = sentence.format(path=path or "in memory", problem=str(problem).rstrip("."))
+    said = str(problem)
+    if isinstance(problem, OSError) and problem.filename:
+        said = f"{problem.strerror}: {problem.filename}"
+    text = sentence.format(path=path or "in memory", problem=said.rstrip("."))
     return LedgerError(f"{text} {money}", billed=billed, retryable=(sentence, hint) == _LOCKED, hint=hint)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import traceback
@@ -258,6 +259,9 @@ def _ours(session: Session, problem: Exception) -> int:
     reason = " ".join(str(problem).split())[:300]
     text = f"This is a bug of ours: {type(problem).__name__}{f': {reason}' if reason else ''}."
     job = session.job
+    if job is None and not session.paying and isinstance(problem, FileNotFoundError) and not _somewhere():
+        gone = ConfigError("The folder this was typed in is gone. Nothing was sent.", hint="cd to another folder")
+        return session.tell(None, error=gone)
     if job is not None:
         error = Ai302Error(f"{text} {job.id} is {job.status}.", billed=job.billed, hint=_then(job))
     elif session.paying:
@@ -266,3 +270,12 @@ def _ours(session: Session, problem: Exception) -> int:
         error = Ai302Error(text, hint="-v shows where it happened; please report that.")
     code = _verdict.UNCONFIRMED if job is not None or session.paying else _verdict.FAILED
     return session.tell(job, error=error, code=code)
+
+
+def _somewhere() -> bool:
+    """Whether the working folder is still there."""
+    try:
+        os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:
+        return False
+    return True
