@@ -22,7 +22,7 @@ DATA, FILES, DECISIONS, PERFORMERS, PROVIDERS, SANDBOX, TESTING, COMMAND = range
 FLOORS = {
     DATA: """
         _display errors assets requests money jobs events family ledger hookspecs _vocabulary _gateway_302ai _steps
-        _paths _links _policies _frozen _version
+        _paths _visible _links _policies _frozen _version
     """,
     FILES: "_files",  # what flows have done with files: no network, no clock
     DECISIONS: "_accounts _flows _wire _batch downloads",

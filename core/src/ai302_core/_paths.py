@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
+from ._visible import one_line
+
 DEEPEST = 100
 """Levels a service's JSON may have: every reader of it recurses, and no honest reply needs a fifth of them."""
 
@@ -147,12 +149,15 @@ def first_scalar(document: Any, paths: Sequence[str]) -> str | None:
 
 
 def said(document: Any, paths: Sequence[str], beside: Sequence[str] = ()) -> str:
-    """A service's own words, and those in another language beside them; no more than anybody reads, "" without any."""
+    """A service's own words, and those in another language beside them, on one line; "" without any.
+
+    No more than anybody reads, and nothing that a terminal would obey.
+    """
     text = first_scalar(document, paths) or ""
     other = (first_scalar(document, beside) or "").strip()
     if other and other not in text:
         text = f"{text} ({other})" if text.strip() else other
-    return text if len(text) <= _SAID else f"{text[:_SAID]}…"
+    return one_line(text if len(text) <= _SAID else f"{text[:_SAID]}…")
 
 
 def fits(template: str, path: str) -> bool:

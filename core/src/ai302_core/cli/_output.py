@@ -7,6 +7,8 @@ import os
 import sys
 from stat import S_ISCHR
 
+from ai302_core._visible import visible
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TextIO
@@ -64,7 +66,9 @@ def _written(stream: TextIO | None, text: str) -> str:
     if stream is None:
         return "is closed"
     try:
-        stream.write(f"{text}\n")
+        # Data goes out as it is, unless to eyes: a prompt or a text may come from anywhere.
+        shown = visible(text) if stream is sys.stderr or stream.isatty() else text
+        stream.write(f"{shown}\n")
         stream.flush()
     except OSError as trouble:
         left = _has_left(stream, trouble)
