@@ -101,6 +101,9 @@ class Mouth(_http.Transport):
         self.calls: list[tuple[Call, Answer]] = []
         self.paid: list[tuple[Call, Answer]] = []
 
+    def ready(self, call: Call) -> None:
+        """Nothing has to be made."""
+
     def send(self, call: Call, *, paid: bool = False) -> Reply:
         answer = self._hostile.get(len(self.calls)) or self._answer(call)
         self.calls.append((call, answer))

@@ -69,12 +69,12 @@ def decide(account: Account, made: Plan, job: Job, answer: Reply | TransportErro
     operation = made.operation
     said = reading.refusal(answer, (*account.gateway.refused, *operation.refused), now)
     named = _paths.first_scalar(answer.document, operation.job_id)
-    if said is not None and 200 <= answer.status < 300 and not (said.known and (named is None or not said.again)):
-        # What a service means by a code nobody wrote down, or by a task beside "try again", proves nothing.
+    if said is not None and _proves_nothing(said, named):
         known = "" if said.known else ", which is not known to us"
         words = f" and {said.message[:200]!r}" if said.message not in ("", said.code) else ""
         task = f", and names {named[:100]!r}" if named is not None else ""
-        return unclear(job, f"it has code {said.code!r}{known}{words}{task}.", now, answer)
+        code = f"code {said.code!r}" if said.code else f"status {said.status}"
+        return unclear(job, f"it has {code}{known}{words}{task}.", now, answer)
     if said is not None:
         return _refused(account, job, said, answer, now)
     if answer.status in (301, 307, 308):  # "ask there instead"; a 302 or 303 may also be the answer to what was done
@@ -88,6 +88,17 @@ def decide(account: Account, made: Plan, job: Job, answer: Reply | TransportErro
         begins = f" It begins {reading.excerpt(answer)}." if answer.body.strip() else ""
         return unclear(job, f"HTTP {answer.status}: {reading.likely_cause(answer)}{begins}", now, answer)
     return _accepted(account, made, job, answer, now)
+
+
+def _proves_nothing(said: reading.Refusal, named: str | None) -> bool:
+    """Whether a no leaves open what was created: a code in a success that nobody wrote down, or a task beside it.
+
+    Only a code that its record names, and that does not say "try again", stands against the name of a task: no
+    documented refusal has one (samples of the three families, 2026-11-21).
+    """
+    if named is None:
+        return not said.known and 200 <= said.status < 300
+    return said.again or not said.known or not said.code
 
 
 def _accepted(account: Account, made: Plan, job: Job, answer: Reply, now: datetime) -> Receipt:
