@@ -185,7 +185,7 @@ def test_a_dripping_answer_ends(serve: Any, transport: Transport) -> None:
             time.sleep(0.05)
 
     server = serve(drip)
-    quick = Transport(Timeouts(connect=0.2, submit=0.3))
+    quick = Transport(Timeouts(connect=0.5, submit=0.3))
     started = time.monotonic()
     with pytest.raises(TransportError, match=r"drips|in time"):
         quick.send(post(server.url))

@@ -17,7 +17,7 @@ REQUEST = ImageRequest("a lamp")
 LOST: dict[str, dict[str, Any]] = {
     "drop": {},
     "reset": {},
-    "late": {"seconds": 0.6},
+    "late": {"seconds": 1.0},
     "empty": {},
     "truncated": {},
     "html": {"accept": True},
@@ -31,13 +31,14 @@ LOST: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("gateway", ["302ai", "new-api"])
 def test_a_submit_without_a_clear_answer_is_unconfirmed_and_never_sent_again(
-    shop: Shop, mode: str, gateway: str
+    shop: Shop, mode: str, gateway: str, until: Any
 ) -> None:
-    buyer = shop.buyer(mode, gateway, provider={"timeouts": {"submit": 0.3}})
+    buyer, hasty = shop.buyer(mode, gateway), shop.buyer(mode, gateway, provider={"timeouts": {"submit": 0.3}})
     for number, (kind, options) in enumerate(LOST.items(), start=1):
         fault = shop.sandbox.fault("submit", kind, **options)
         with pytest.raises(JobUnconfirmed) as lost:
-            buyer.run(REQUEST, key=kind, save_to=shop.folder)
+            (hasty if kind == "late" else buyer).run(REQUEST, key=kind, save_to=shop.folder)
+        until(lambda number=number: shop.sandbox.paid >= number)
         assert (fault.hits, shop.sandbox.paid) == (1, number), kind
         assert (lost.value.billed, lost.value.retryable) == ("unknown", False), kind
         assert "reconcile" in lost.value.hint

@@ -89,12 +89,12 @@ def serve() -> Iterator[Callable[..., Service]]:
 
 
 @pytest.fixture(params=["sync", "httpx", "aiohttp"])
-def ask(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[Any]]]:
-    """Asks so many times, one after the other, by each carrier; gives what came of it."""
+def ask(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
+    """Asks so many times, one after the other, by each carrier, with so many seconds to wait; what came of it."""
     monkeypatch.setattr(carriers, "of_looks", lambda: request.param)
-    transport = Transport(Timeouts(connect=0.2, submit=0.5, poll=0.5, download=0.5))
 
-    def asked(url: str, times: int = 1) -> list[Any]:
+    def asked(url: str, times: int = 1, wait: float = 20.0) -> list[Any]:
+        transport = Transport(Timeouts(connect=wait / 2, submit=wait, poll=wait))
         call = Call("POST", url, body=b"{}", secret=("authorization", "Bearer sk-sentinel"))
         outcomes: list[Any] = []
 
@@ -113,10 +113,10 @@ def ask(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
                 outcomes.append(transport.send(call, paid=True))
             except TransportError as problem:
                 outcomes.append(problem)
+        transport.close()
         return outcomes
 
-    yield asked
-    transport.close()
+    return asked
 
 
 def remembering(call: Callable[[], T]) -> tuple[T, int]:
@@ -145,7 +145,7 @@ def test_headers_that_never_end(serve: Any, ask: Any, answer: Pieces) -> None:
     """On a connection that has served before, too. What was sent stays sent: it is never taken for not accepted."""
     service = serve(lambda: [OK], answer)
     began = time.monotonic()
-    first, second = ask(service.url, 2)
+    first, second = ask(service.url, 2, wait=1.5)
     assert time.monotonic() - began < 30
     assert isinstance(first, Reply)
     assert isinstance(second, TransportError)
@@ -237,10 +237,15 @@ def test_what_fills_the_memory_is_left(
 
 
 @pytest.fixture
-def fetch(tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    transport = Transport(Timeouts(connect=0.2, download=0.5))
-    yield lambda url, **more: transport.stream(Stream(url, tmp_path / "part", private=True, **more))
-    transport.close()
+def fetch(tmp_path: Path) -> Callable[..., Any]:
+    def fetched(url: str, wait: float = 20.0) -> Any:
+        transport = Transport(Timeouts(connect=wait / 2, download=wait))
+        try:
+            return transport.stream(Stream(url, tmp_path / "part", private=True))
+        finally:
+            transport.close()
+
+    return fetched
 
 
 def test_a_file_of_any_size_takes_no_memory(serve: Any, fetch: Any, tmp_path: Path) -> None:
@@ -256,7 +261,7 @@ def test_a_file_that_drips_is_broken_off_and_kept_for_the_next_try(serve: Any, f
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n"
     service = serve(lambda: slowly(head, *[b"drop"] * 240))
     began = time.monotonic()
-    got = fetch(service.url)
+    got = fetch(service.url, wait=0.5)
     assert time.monotonic() - began < 30
     assert "drips" in got.broken
     assert (tmp_path / "part").read_bytes() == b"drop" * (got.size // 4)
@@ -266,7 +271,7 @@ def test_a_file_that_drips_is_broken_off_and_kept_for_the_next_try(serve: Any, f
 @pytest.mark.parametrize("answer", [drops, flood_of_continues])
 def test_a_file_whose_headers_never_end(serve: Any, fetch: Any, answer: Pieces) -> None:
     with pytest.raises(TransportError):
-        fetch(serve(answer).url)
+        fetch(serve(answer).url, wait=0.5)
 
 
 @pytest.mark.parametrize("status", [200, 404])
