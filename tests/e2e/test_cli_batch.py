@@ -82,8 +82,8 @@ def test_killed_twice_and_repeated_it_pays_once_a_row(sandbox: RunningSandbox, u
             running.send_signal(signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
             running.wait(30)
     code = main(typed)
-    if looked_up(sandbox):
-        assert code == 8
+    if lost := looked_up(sandbox):
+        assert code == (7 if lost == ROWS else 8)  # no row's answer may have been written down before the kills
         code = main(typed)
     assert code == 0
     assert sandbox.paid == ROWS
