@@ -327,7 +327,10 @@ def test_a_port_that_cannot_be_had_is_said_at_once(told: Told) -> None:
 def test_what_doctor_says_next_works_with_several_families(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     with serve(speed=400, seed=1) as sandbox:
         monkeypatch.setenv("GEN302_SANDBOX", sandbox.url)
-        assert 'All well. Next: gen302 run "a paper lantern" -p midjourney -o pictures' in told("doctor")[1]
+        out, err = told("doctor")
+        assert 'All well. Next: gen302 run "a paper lantern" -p midjourney -o pictures' in err
+        assert "GEN302_SANDBOX is set: every provider is the sandbox, nothing costs money." in out
+        assert lines(told("doctor", "veo", "--json")[0])[0]["sandbox"] is True
 
 
 @pytest.mark.parametrize(

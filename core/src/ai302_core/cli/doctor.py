@@ -154,7 +154,8 @@ def _here() -> Finding:
     lines = [f"ai302-core {VERSION}, Python {platform.python_version()}, {platform.system()}"]
     looks = carriers.of_looks()
     lines.append(f"Many jobs are looked at by {looks}{'' if looks != 'httpx' else ' (extra [fast]: aiohttp)'}.")
-    if os.environ.get("GEN302_SANDBOX"):
+    sandbox = bool(os.environ.get("GEN302_SANDBOX"))
+    if sandbox:
         lines.append("GEN302_SANDBOX is set: every provider is the sandbox, nothing costs money.")
     if os.environ.get("AI302_BASE_URL"):
         lines.append(
@@ -164,7 +165,6 @@ def _here() -> Finding:
         found = os.environ.get(name) or os.environ.get(name.lower())
         if found:  # it may hold a password
             lines.append(f"{name} is set: requests go through {found.rpartition('@')[2]}, but for NO_PROXY.")
-    sandbox = bool(os.environ.get("GEN302_SANDBOX"))
     return Finding(
         "gen302",
         lines,
@@ -247,19 +247,19 @@ def _answers(session: Session, account: Account) -> str:
     try:
         reply = transport.send(Call("GET", f"{account.base_url}/"))
     except TransportError as problem:
-        raise TransportError(problem.message, sent=False, hint=_way(account.base_url)) from problem
+        raise TransportError(problem.message, sent=False, hint=_way(account)) from problem
     seconds = (_clock.now() - start).total_seconds()
     tls = ", TLS checked" if account.base_url.startswith("https://") else ""
     return f"answers in {seconds:.1f} s with HTTP {reply.status}{tls}{_page(reply)}{_clock_told(reply, start)}"
 
 
-def _way(base_url: str) -> str:
+def _way(account: Account) -> str:
     """What to look at when nothing answers there."""
-    if os.environ.get("GEN302_SANDBOX"):
+    if account.sandbox:
         return "gen302 sandbox starts one and tells its address; or unset GEN302_SANDBOX to use the real service."
     proxy = next((name for name in PROXIES if os.environ.get(name) or os.environ.get(name.lower())), None)
     through = f" Is the proxy of {proxy} up? NO_PROXY names hosts that go without it." if proxy else ""
-    return f"Is {base_url} right, and is there a network?{through}"
+    return f"Is {account.base_url} right, and is there a network?{through}"
 
 
 def _clock_told(reply: Reply, now: datetime) -> str:
