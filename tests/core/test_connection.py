@@ -10,6 +10,7 @@ import pytest
 from ai302_core import Job, Status
 from ai302_core._connection import Connection
 from ai302_core._flows import waiting
+from ai302_core.config import TimeoutSettings
 from ai302_core.errors import ConfigError
 
 RELAY = {"family": "midjourney", "gateway": "new-api", "base_url": "https://relay.example", "api_key_env": "RELAY_KEY"}
@@ -60,6 +61,12 @@ def test_the_common_key_never_leaves_home() -> None:
     config = {"providers": {"hero": {"family": "midjourney", "base_url": "https://elsewhere.example"}}}
     with pytest.raises(ConfigError, match=r"302\.AI's own hosts only"):
         key(Connection("hero", config_from=config), "hero")
+
+
+def test_the_timeouts_of_a_configuration_are_those_it_is_worked_with() -> None:
+    told = {**CONFIG["providers"]["hero"], "timeouts": {"connect": 5, "wait": 900}}
+    connection = Connection(config_from={"providers": {"hero": told}})
+    assert connection.account("hero").timeouts == TimeoutSettings(connect=5, wait=900)
 
 
 @pytest.mark.parametrize("history", [0, 12])

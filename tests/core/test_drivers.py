@@ -22,11 +22,11 @@ from typing import Any
 import pytest
 
 from ai302_core import _sqlite
-from ai302_core._accounts import Timeouts
 from ai302_core._drivers import AsyncDriver, SyncDriver
 from ai302_core._flows import submitting
 from ai302_core._flows.submitting import Order
 from ai302_core._http import Transport
+from ai302_core._policies import Timeouts
 from ai302_core._steps import Call, Flow, Record, Reply, Send
 from ai302_core._stopping import Interrupted, Stop
 from ai302_core._turns import AHEAD, PAID_AT_ONCE, Desk
@@ -257,7 +257,8 @@ from functools import partial
 sys.path.insert(0, {here!r})
 from conftest import acme, Key
 from ai302_core import _sqlite
-from ai302_core._accounts import Account, Timeouts
+from ai302_core._accounts import Account
+from ai302_core._policies import Timeouts
 from ai302_core._drivers import AsyncDriver, SyncDriver
 from ai302_core._http import Transport
 from ai302_core._flows import submitting

@@ -20,8 +20,8 @@ import respx
 import trustme
 
 from ai302_core import _clock, _http
-from ai302_core._accounts import Timeouts
 from ai302_core._http import Transport
+from ai302_core._policies import Timeouts
 from ai302_core._steps import Call, Reply, Stream
 from ai302_core._transport import bodies, carriers
 from ai302_core.errors import DownloadError, TransportError

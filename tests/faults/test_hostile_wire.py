@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from ai302_core._accounts import Timeouts
 from ai302_core._http import Transport
+from ai302_core._policies import Timeouts
 from ai302_core._steps import Call, Reply, Stream
 from ai302_core._transport import bodies, carriers
 from ai302_core.errors import TransportError

@@ -9,7 +9,7 @@ from math import inf
 from typing import Any, Protocol
 
 from ._frozen import once
-from ._policies import Schedule
+from ._policies import Schedule, Timeouts
 from .family import Family, Gateway, Operation, Rule
 from .ledger import Limits
 
@@ -23,17 +23,6 @@ class Secret(Protocol):
 
     def reveal(self) -> str:
         """The key itself, for the one header that carries it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timeouts:
-    """Seconds: to connect, for a submit's answer, for a poll's, between two pieces of a download, for a whole wait."""
-
-    connect: float = 10.0
-    submit: float = 120.0
-    poll: float = 30.0
-    download: float = 60.0
-    wait: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

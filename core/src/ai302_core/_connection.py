@@ -13,12 +13,13 @@ from math import inf
 from typing import Any, TypeVar
 
 from . import _http, _sqlite, config, registry
-from ._accounts import Account, Timeouts
+from ._accounts import Account
 from ._bells import Bells
 from ._config.keys import LazyKey
 from ._drivers import AsyncDriver, SyncDriver
 from ._flows import outcomes, routing
 from ._flows.routing import Members
+from ._policies import Timeouts
 from ._steps import Call, Sleep
 from .errors import ConfigError, PluginError
 from .family import Family, Gateway, Operation
@@ -231,7 +232,7 @@ class Connection:
             base_url=base_url,
             key=LazyKey(lambda: config.key_for(settings, name, base_url, home=home, api_key=given["api_key"])),
             defaults=chosen.defaults,
-            timeouts=Timeouts(**vars(chosen.timeouts)),
+            timeouts=chosen.timeouts,
             limits=limits,
             **_looks(chosen.poll, sandbox=settings.sandbox is not None),
             sandbox=settings.sandbox is not None,

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from ._accounts import Timeouts
 from ._clock import ELAPSED
+from ._policies import Timeouts
 from ._steps import Call, Reply, Stream, Streamed
 from ._transport import addresses, bodies, carriers, diagnosis, exchange, pouring
 from .errors import TransportError

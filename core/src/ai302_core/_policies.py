@@ -21,6 +21,20 @@ def backoff(attempt: int, retry_after: float | None = None, *, first: float = 1.
     return float(min(ceiling, first * 2 ** min(attempt - 1, 16)))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Timeouts:
+    """Seconds: to connect, for a submit's answer, for a poll's, between two pieces of a download, for a whole wait.
+
+    wait  None: as long as the family says
+    """
+
+    connect: float = 10.0
+    submit: float = 120.0
+    poll: float = 30.0
+    download: float = 60.0
+    wait: float | None = None
+
+
 @dataclass(frozen=True)
 class Stretch:
     """Ages from `start` on, and the seconds between looks there; infinite: nobody is done before the next stretch."""

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from ai302_core import registry
+from ai302_core._policies import Timeouts as TimeoutSettings
 from ai302_core.errors import ConfigError
 
 __all__ = [
@@ -24,20 +25,6 @@ __all__ = [
 ]
 
 Kind = Literal["image", "video"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TimeoutSettings:
-    """Seconds: to connect, for a submit's answer, for a poll's, between two pieces of a download, for a whole wait.
-
-    wait  None: as long as the family says
-    """
-
-    connect: float = 10.0
-    submit: float = 120.0
-    poll: float = 30.0
-    download: float = 60.0
-    wait: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -94,8 +94,8 @@ class Session:
     @cached_property
     def _transport(self) -> Transport:
         from ai302_core import config
-        from ai302_core._accounts import Timeouts
         from ai302_core._http import Transport
+        from ai302_core._policies import Timeouts
 
         wait = None if self.job is None else config.find_download_timeout(self.job.provider, self.options.config)
         return Transport(Timeouts() if wait is None else Timeouts(download=wait))

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ai302_core import _clock, _drivers, _http, _sqlite, _stopping
-from ai302_core._accounts import Account, Timeouts
+from ai302_core._accounts import Account
 from ai302_core._flows import acting, settling, submitting
 from ai302_core._flows.submitting import Order
+from ai302_core._policies import Timeouts
 from ai302_core._steps import Flow, Now, Reply, Sleep, Step
 from ai302_core._wire import reading
 from ai302_core.errors import Ai302Error, JobUnconfirmed, PluginError
