@@ -111,6 +111,12 @@ def test_over_budget(sandbox: RunningSandbox, gen302: Gen302) -> None:
         (("run", "x", "--op", "imagin"), "did you mean 'imagine'"),
         (("run", "x", "--op", "upscale"), "gen302 act"),
         (("run", "x", "--op", "describe"), "prompt"),
+        (
+            ("run", "--op", "describe"),
+            "image must be given. Nothing was sent.\n  Nothing was paid.\n  Next: --image FILE",
+        ),
+        (("run", "--op", "swap-face", "--image", "x.png"), "Next: --set face=FILE"),
+        (("batch", "rows.csv", "--op", "edits"), "line 2: EditRequest: image must be given."),
         (("run", "x", "--op", "blend", "--seed", "3"), "BlendRequest"),
         (("run", "x", "--extra", "a=b"), "JSON"),
         (("run", "x --ar 1:1", "--ar", "3:2"), "contradicts"),
@@ -145,6 +151,7 @@ def test_over_budget(sandbox: RunningSandbox, gen302: Gen302) -> None:
 def test_usage_is_two_and_says_what_to_write(
     sandbox: RunningSandbox, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
 ) -> None:
+    Path("rows.csv").write_text("prompt\nx\n", "utf-8")
     assert main(arguments) == 2
     told = capsys.readouterr()
     assert "gen302: " in told.err

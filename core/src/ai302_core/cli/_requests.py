@@ -49,15 +49,23 @@ def request_of(options: Namespace, connection: Connection) -> Request:
     values: dict[str, Any] = {}
     if said is not None:
         values[_field(cls, ("prompt",), "a prompt")] = said
-    elif "prompt" in names_of(cls) and cls.__dataclass_fields__["prompt"].default is MISSING:
-        raise ParameterError(
-            "There is no prompt. Nothing was sent.",
-            field="prompt",
-            hint='gen302 run "a paper lantern"  # or - for stdin',
-        )
     values |= given(cls, options)
     if options.op is not None:
         values |= _chosen_by_model(connection, options.op, values.get("model"))
+    return made(cls, values)
+
+
+def made(cls: type[Request], values: Mapping[str, Any]) -> Request:
+    """The request of these values. Raises ParameterError, also where a field is missing that has to be given."""
+    for item in fields(cls):
+        if not item.init or item.name in values or (item.default, item.default_factory) != (MISSING, MISSING):
+            continue
+        if item.name == "prompt":
+            said, then = "There is no prompt.", 'gen302 run "a paper lantern"  # or - for stdin'
+        else:
+            option = next((f"--{name} FILE" for name, may in _FIELDS.items() if item.name in may), None)
+            said, then = f"{cls.__name__}: {item.name} must be given.", option or f"--set {item.name}=FILE"
+        raise ParameterError(f"{said} Nothing was sent.", field=item.name, hint=then)
     return cls(**values)
 
 

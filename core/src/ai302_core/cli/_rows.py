@@ -111,11 +111,11 @@ def request(how: Reading, row: Row) -> Request:
         values["prompt"] = batches.fill(how.template, row.cells, how.columns)
     if "prompt" in _requests.names_of(how.cls) and not str(values.get("prompt", "")).strip():
         raise ParameterError("There is no prompt. Nothing was sent.", field="prompt")
-    made = how.cls(**values)
-    for (name, _), media in made.media():
+    wanted = _requests.made(how.cls, values)
+    for (name, _), media in wanted.media():
         if isinstance(media, str) and not _is_link(media) and not Path(media).is_file():
             raise ParameterError(f"{name}: there is no file {media}. Nothing was sent.", field=name)
-    return made
+    return wanted
 
 
 def _located(how: Reading, field: str, value: Any) -> Any:
