@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import resource
 import struct
 import sys
 import zlib
@@ -342,6 +343,18 @@ def test_without_links_a_name_that_is_taken_meanwhile_stays_who_took_its(
     writing.publish_content(b"ours", names)
     assert [name.read_bytes() for name in names] == [b"ours", b"the other's"]
     assert sorted(tmp_path.iterdir()) == sorted(names)
+
+
+def test_a_disk_too_full_for_a_note_is_told_like_any_other(world: World, tmp_path: Path) -> None:
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, usual[1]))  # no file takes a byte, not even at its closing
+    try:
+        with pytest.raises(DownloadError, match="File too large"):
+            world.save(tmp_path, SINGLES[:1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert listing(tmp_path) == []
+    assert len(world.save(tmp_path, SINGLES[:1])[0]) == 1
 
 
 def test_a_full_disk_leaves_no_half_file_and_the_download_goes_on_later(world: World, tmp_path: Path) -> None:

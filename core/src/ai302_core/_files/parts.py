@@ -156,7 +156,8 @@ class Part:
 
     def release(self) -> None:
         """Let others have it; both files stay."""
-        self._lock.close()
+        with suppress(OSError):  # notes that a full disk did not take are tried once more, and were told of before
+            self._lock.close()
 
     def hand_over(self) -> bool:
         """Leave both files for whoever tells in full what was saved; False where nobody else would find them."""
@@ -175,10 +176,10 @@ class Part:
         with suppress(OSError):
             self.path.unlink(missing_ok=True)
         if sys.platform == "win32":  # an open file cannot be removed there
-            self._lock.close()
+            self.release()
         with suppress(OSError):
             notes.unlink(missing_ok=True)
-        self._lock.close()
+        self.release()
 
 
 def left(folder: Path, name: str) -> bool:
