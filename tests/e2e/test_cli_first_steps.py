@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,13 @@ def test_init_writes_a_file_that_loads_and_never_a_key(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AI302_API_KEY", "sk-sentinel-1")
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, usual[1]))  # as a full disk, no file takes a byte
+    try:
+        assert main(["init", "--yes"]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert not [*Path().iterdir()]  # nothing that would be there already, the next time
     assert main(["init", "--yes"]) == 0
     text = Path(config.CONFIG_NAME).read_text("utf-8")
     settings = config.load_settings()

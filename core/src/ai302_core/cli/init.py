@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ai302_core import config, registry
+from ai302_core._files import writing
 from ai302_core.errors import Ai302Error, ConfigError, ParameterError
 from ai302_core.family import Family, Gateway
 
@@ -47,7 +48,7 @@ def _init(session: Session) -> int:
     options = session.options
     target = Path(options.config or config.CONFIG_NAME).absolute()
     if target.exists():
-        raise ParameterError(f"{target} is there already; it is not touched.", hint="gen302 config show")
+        raise _there(target)
     asks = not options.yes and sys.stdin is not None and sys.stdin.isatty()
     family = registry.load(options.family or _family(session, asks))
     gateway = _gateway(options.gateway or _which(session, family, asks), family)
@@ -71,6 +72,10 @@ def _init(session: Session) -> int:
     else:
         session.output.data(str(target))
     return 0
+
+
+def _there(target: Path) -> ParameterError:
+    return ParameterError(f"{target} is there already; it is not touched.", hint="gen302 config show")
 
 
 def _asked(session: Session, question: str, usual: str, among: Sequence[str] = ()) -> str:
@@ -165,10 +170,11 @@ def _written(family: Family, gateway: Gateway, address: str | None, variable: st
 def _checked(target: Path, text: str) -> None:
     """Write the file, unless it would not load. Raises ConfigError, ParameterError."""
     try:
-        with target.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        ours = writing.place(target, text.encode())
     except OSError as problem:
         raise ParameterError(f"{target} cannot be written: {problem.strerror}.") from None
+    if not ours:
+        raise _there(target)
     loads: Callable[..., object] = config.load_settings
     try:
         loads(str(target))
