@@ -380,6 +380,48 @@ def test_a_ctrl_c_that_no_flow_can_hear_leaves_no_row_that_only_its_process_may_
     assert len(gateway.paid) == (1 if once else 0)
 
 
+@pytest.mark.parametrize("theirs", [False], ids=["ours"])
+def test_a_ctrl_c_that_no_flow_can_hear_leaves_no_window_that_nobody_answers(
+    gateway: Gateway, tmp_path: Path, theirs: bool
+) -> None:
+    """The row is settled by who took it; somebody else's answer is under way, and its receipt will come."""
+    process = child(
+        tmp_path,
+        gateway,
+        f"""
+        import signal
+        from ai302_core._flows import acting
+        from ai302_core.jobs import Action, Status
+
+        job = SyncDriver(transport, ledger).run(submit("x"))
+        action = Action(name="continue", operation="answer")
+        job = ledger.write(replace(job, status=Status.INPUT_REQUIRED, actions=(action,)))
+        if {theirs}:
+            ledger.reopen(job.id, Status.INPUT_REQUIRED)
+        def pressing(name, times):
+            work = getattr(ledger, name)
+            def pressed(*given):
+                setattr(ledger, name, work)
+                outcome = work(*given)
+                for _ in range(times):
+                    signal.raise_signal(signal.SIGINT)
+                return outcome
+            setattr(ledger, name, pressed)
+        pressing("reopen", 1 if {theirs} else 2)
+        if {theirs}:
+            pressing("job", 1)  # by which it is read as they left it
+        try:
+            SyncDriver(transport, ledger).pay(acting.answer(account, job))
+        except KeyboardInterrupt:
+            stands = ledger.job(job.id)
+            print(stands.status.value, stands.remote_id, [entry.name for entry in stands.actions])
+        """,
+    )
+    out, err = process.communicate(timeout=60)
+    assert out.strip() == f"{'submitting' if theirs else 'unconfirmed'} 1000 ['continue']", out + err
+    assert len(gateway.paid) == 1
+
+
 def test_ctrl_c_under_asyncio_run_loses_no_receipt(shop: Any, gateway: Gateway, tmp_path: Path) -> None:
     gateway.delay = 0.3
     process = child(

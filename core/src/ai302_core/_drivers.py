@@ -79,7 +79,7 @@ class SyncDriver:
             try:
                 outcome = self.run(flow, own)
             except KeyboardInterrupt:
-                for torn in own.begun:
+                for torn in reversed(own.begun):
                     with contextlib.suppress(Exception):
                         self.run(torn())
                 raise

@@ -306,7 +306,8 @@ def answer_window(
     made = additions.added(account, made, webhook, job.id)
     call, _ = yield from uploading.ready(account, made, loaded, timeout)
     yield from Ready(call)
-    if not (yield from Record(lambda ledger: ledger.reopen(job.id, Status.INPUT_REQUIRED))):
-        raise KeyConflict(f"{job.id} is being answered elsewhere. Nothing was sent.", job_id=job.id)
     taken = replace(job, status=Status.SUBMITTING)
+    torn = partial(receipts.torn, taken)
+    if not (yield from Begin(lambda ledger: ledger.reopen(job.id, Status.INPUT_REQUIRED), torn)):
+        raise KeyConflict(f"{job.id} is being answered elsewhere. Nothing was sent.", job_id=job.id)
     return (yield from bought(account, made, taken, call, timeout))
