@@ -380,7 +380,7 @@ def test_a_ctrl_c_that_no_flow_can_hear_leaves_no_row_that_only_its_process_may_
     assert len(gateway.paid) == (1 if once else 0)
 
 
-@pytest.mark.parametrize("theirs", [False], ids=["ours"])
+@pytest.mark.parametrize("theirs", [False, True], ids=["ours", "theirs"])
 def test_a_ctrl_c_that_no_flow_can_hear_leaves_no_window_that_nobody_answers(
     gateway: Gateway, tmp_path: Path, theirs: bool
 ) -> None:

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from ai302_core import ImageRequest, Job, ParameterError, Status, connect
-from ai302_core.errors import JobCanceled
+from ai302_core.errors import JobCanceled, RateLimitError
 from ai302_core.sandbox import picture_size
 from ai302_midjourney import BlendRequest, DescribeRequest, ImagineRequest, MotionRequest
 
@@ -145,6 +145,28 @@ def test_a_region_is_varied_through_the_window(shop: Shop, mode: str, gateway: s
     (window,) = (seen for seen in shop.sandbox.requests if seen.route == "submit:modal")
     assert window.body["prompt"] == "a red door"
     assert window.body["maskBase64"].startswith("data:image/png;base64,")
+
+
+def test_two_who_wait_for_a_press_that_brought_its_answer_pay_once_and_both_get_it(
+    shop: Shop, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buyer = shop.buyer(mode)
+    single = buyer.wait(buyer.act(made(buyer), "upscale-1")).job
+    shop.sandbox.fault("submit:modal", "queue_full")
+    with pytest.raises(RateLimitError):
+        buyer.act(single, "custom-zoom", zoom=1.8, timeout=0)
+    (window,) = buyer.jobs(status=[Status.INPUT_REQUIRED])
+    both, ledger = Barrier(2), buyer.provider._connection.ledger
+    reopen = ledger.reopen
+
+    def at_once(*given: Any) -> Any:
+        both.wait(60)
+        return reopen(*given)
+
+    monkeypatch.setattr(ledger, "reopen", at_once)
+    first, second = buyer.together("wait", [[window], [window]])
+    assert (first.job.id, len(first.images), second.images) == (window.id, 4, first.images)
+    assert shop.sandbox.paid_by[("midjourney", "modal")] == 1
 
 
 def test_describe_gives_four_texts(shop: Shop, mode: str) -> None:

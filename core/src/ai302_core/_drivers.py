@@ -107,9 +107,12 @@ class SyncDriver:
             return self.run(step.flow, stop)
 
     def _begin(self, step: Begin[Any], stop: Stop | None) -> Any:
-        if isinstance(stop, SignalStop):
-            stop.begun.append(step.torn)
-        return step.apply(self.ledger)
+        begun = stop.begun if isinstance(stop, SignalStop) else []
+        begun.append(step.torn)
+        outcome = step.apply(self.ledger)
+        if outcome is False:
+            begun.pop()
+        return outcome
 
     def _sleep(self, step: Sleep, stop: Stop | None) -> None:
         seconds = _clock.spread(step.seconds, step.spread)

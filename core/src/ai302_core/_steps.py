@@ -200,7 +200,7 @@ class Record(Step[T]):
 
 @dataclass(frozen=True)
 class Begin(Record[T]):
-    """The same, of what makes a row for a paid call, or takes one for it.
+    """The same, of what makes a row for a paid call, or takes one for it; False: it took none.
 
     torn  what is done with the row when its flow was broken off where it cannot hear it: while its process lives,
           nobody else may

@@ -9,7 +9,7 @@ from typing import Any
 from ai302_core import _policies
 from ai302_core._accounts import Account
 from ai302_core._steps import Flow, Sleep
-from ai302_core.errors import ParameterError
+from ai302_core.errors import KeyConflict, ParameterError
 from ai302_core.jobs import Action, Job, Status
 from ai302_core.requests import ActionRequest, Request
 
@@ -45,8 +45,14 @@ def _answers(account: Account, job: Job, request: Request | None) -> dict[str, A
 
 
 def answer(account: Account, job: Job) -> Flow[Job]:
-    """Answer a window whose answer the press already brought. A paid flow; see `foreseen`."""
-    return (yield from submitting.answer_window(account, job, _answers(account, job, job.request), 60.0))
+    """Answer a window whose answer the press already brought. A paid flow; see `foreseen`.
+
+    Who follows it as well answers the same: the job of whoever comes second, as the first one's answer leaves it.
+    """
+    try:
+        return (yield from submitting.answer_window(account, job, _answers(account, job, job.request), 60.0))
+    except KeyConflict:
+        return (yield from current(job))
 
 
 def act(
