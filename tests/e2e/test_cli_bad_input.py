@@ -230,14 +230,15 @@ def test_nothing_listens(gen302: Gen302, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "refuses connections" in gen302("doctor", expect=6).stdout
 
 
-@pytest.mark.parametrize("kind", ["html", "error504html"])
-def test_a_web_page_instead_of_json(sandbox: RunningSandbox, gen302: Gen302, kind: str) -> None:
-    sandbox.fault("submit", kind)
+@pytest.mark.parametrize(
+    ("kind", "said"), [("html", "It begins '<"), ("error504html", "It begins '<"), ("empty", "(The body is empty.)")]
+)
+def test_something_else_than_json(sandbox: RunningSandbox, gen302: Gen302, kind: str, said: str) -> None:
+    sandbox.fault("submit", kind, accept=False)
     told = gen302("run", "a lantern", "--json", expect=7)
     error = json.loads(told.stdout)["error"]
     assert error["billed"] == "unknown"
-    assert "web page" in error["message"]
-    assert "It begins '<" in error["message"], "its first bytes"
+    assert ("web page" in error["message"], said in error["message"]) == (kind != "empty", True)
     assert sandbox.paid == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import shlex
@@ -226,6 +227,24 @@ def test_doctor_says_what_to_look_at_where_nothing_answers(told: Told, monkeypat
     out, _ = told("doctor", "hero", expect=6)
     assert "Is the proxy of HTTPS_PROXY up?" in out
     assert "secret" not in out
+
+
+def test_doctor_calls_nothing_well_whose_gate_alone_answers(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gate(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(502)
+
+        def log_message(self, *words: object) -> None:
+            """It is silent."""
+
+    monkeypatch.setenv("AI302_API_KEY", "sk-x")
+    with http.server.HTTPServer(("127.0.0.1", 0), Gate) as gate:
+        threading.Thread(target=gate.serve_forever, daemon=True).start()
+        configured(f"http://127.0.0.1:{gate.server_port}")
+        out, err = told("doctor", "hero", expect=6)
+        gate.shutdown()
+    assert "HTTP 502: what stands before the service answers, the service does not." in out
+    assert ("Next: Wait, then look again: gen302 doctor hero" in out, "All well." in err) == (True, False)
 
 
 def test_models(told: Told) -> None:

@@ -85,8 +85,7 @@ def decide(account: Account, made: Plan, job: Job, answer: Reply | TransportErro
         )
         return _over(job, error, answer, now)
     if not 200 <= answer.status < 300:
-        begins = f" It begins {reading.excerpt(answer)}." if answer.body.strip() else ""
-        return unclear(job, f"HTTP {answer.status}: {reading.likely_cause(answer)}{begins}", now, answer)
+        return unclear(job, f"HTTP {answer.status}: {_unreadable(answer)}", now, answer)
     return _accepted(account, made, job, answer, now)
 
 
@@ -101,12 +100,16 @@ def _proves_nothing(said: reading.Refusal, named: str | None) -> bool:
     return said.again or not said.known or not said.code
 
 
+def _unreadable(answer: Reply) -> str:
+    begins = f" It begins {reading.excerpt(answer)}." if answer.body.strip() else ""
+    return f"{reading.likely_cause(answer)}{begins}"
+
+
 def _accepted(account: Account, made: Plan, job: Job, answer: Reply, now: datetime) -> Receipt:
     operation, carried = made.operation, inline.carried(answer)
     document = carried.document
     if document is None:
-        cause = f"{reading.likely_cause(answer)} It begins {reading.excerpt(answer)}."
-        return unclear(job, cause, now, answer)
+        return unclear(job, _unreadable(answer), now, answer)
     found = reading.assets(document, operation.assets, account.base_url, carried.files) or inline.whole(carried)
     files, contents = carried.named(job.id, found)
     status, _ = reading.state(document, answer.status, operation.states)

@@ -37,6 +37,9 @@ IMPORT_LIMIT = 20.0
 SKEW = 120.0
 """Seconds this computer's clock may differ from the service's before it is worth a line."""
 
+GATES = (502, 503, 504, 521, 522, 523, 524)
+"""What a proxy, or the network in front of a service, answers in its place."""
+
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
 OPEN = tuple(status for status in Status if not status.settled)
@@ -241,13 +244,19 @@ def _importable(family: str, choice: str | None) -> None:
 
 
 def _answers(session: Session, account: Account) -> str:
-    """What the address says to a request without a key. Raises TransportError when nothing answers."""
+    """What the address says to a request without a key. Raises TransportError when nothing but a gate answers."""
     start = _clock.now()
     transport = session.connection.driver(account).transport
     try:
         reply = transport.send(Call("GET", f"{account.base_url}/"))
     except TransportError as problem:
         raise TransportError(problem.message, sent=False, hint=_way(account)) from problem
+    if reply.status in GATES:
+        raise TransportError(
+            f"HTTP {reply.status}: what stands before the service answers, the service does not.",
+            sent=False,
+            hint=f"Wait, then look again: gen302 doctor {account.name}",
+        )
     seconds = (_clock.now() - start).total_seconds()
     tls = ", TLS checked" if account.base_url.startswith("https://") else ""
     return f"answers in {seconds:.1f} s with HTTP {reply.status}{tls}{_page(reply)}{_clock_told(reply, start)}"
