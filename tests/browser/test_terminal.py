@@ -10,8 +10,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from ai302_core.sandbox import RunningSandbox, serve
 
 pytestmark = pytest.mark.browser
 
@@ -58,6 +61,14 @@ class Terminal:
 
 
 @pytest.fixture
+def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSandbox]:
+    """Its time stands until the test lets it pass: what a person sees on the way stays until it has been seen."""
+    with serve(seed=1, speed=0) as running:
+        monkeypatch.setenv("GEN302_SANDBOX", running.url)
+        yield running
+
+
+@pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     assert shutil.which("tmux"), "there is no tmux: make test-browser installs it"
     monkeypatch.setenv("GEN302_DEFAULT", "midjourney")
@@ -77,10 +88,13 @@ def test_the_newcomer_is_told_what_to_type(terminal: Terminal) -> None:
     assert "did you mean 'batch'?" in terminal.run(f"{ME} batsh")
 
 
-def test_a_run_shows_its_stages_and_leaves_the_files(terminal: Terminal) -> None:
-    terminal.type(f"{ME} sandbox -- {ME} run 'a red fox' -o shots; echo \"ended $?\"")
+def test_a_run_shows_its_stages_and_leaves_the_files(sandbox: RunningSandbox, terminal: Terminal, until: Any) -> None:
+    terminal.type(f"{ME} run 'a red fox' -o shots; echo \"ended $?\"")
+    until(lambda: sandbox.paid)
+    sandbox.advance(15)
     moving = terminal.until(lambda screen: re.search(r"running .*\d+%", screen))
     assert re.search(r"\d+ s", moving)
+    sandbox.advance(600)
     seen = terminal.until(lambda screen: "ended 0" in screen)
     assert seen.count(".png") == 4
     assert re.search(r"[▀▄█]{8}", seen), "the small picture"
@@ -88,30 +102,35 @@ def test_a_run_shows_its_stages_and_leaves_the_files(terminal: Terminal) -> None
     assert len(list(Path("shots").glob("*.png"))) == 4
 
 
-def test_a_batch_is_one_compact_table(terminal: Terminal) -> None:
+def test_a_batch_is_one_compact_table(sandbox: RunningSandbox, terminal: Terminal, until: Any) -> None:
     Path("skus.csv").write_text("sku,name\n" + "".join(f"S{n},mug {n}\n" for n in range(12)), "utf-8")
     line = f"{ME} batch skus.csv --prompt 'photo of {{name}}' -o 'shots/{{sku}}-{{n}}'"
-    terminal.type(f'{ME} sandbox -- {line}; echo "ended $?"')
-    moving = terminal.until(lambda screen: re.search(r"skus: \d+ of 12 rows, \d+ under way", screen))
-    assert "and 4 more" in moving or moving.count(" running") + moving.count(" queued") <= 8
+    terminal.type(f'{line}; echo "ended $?"')
+    until(lambda: sandbox.paid == 12)
+    moving = terminal.until(lambda screen: re.search(r"skus: 0 of 12 rows, 12 under way", screen))
+    assert "and 4 more" in moving
+    assert moving.count(" running") + moving.count(" queued") <= 8
+    sandbox.advance(600)
     seen = terminal.until(lambda screen: "ended 0" in screen)
     assert re.search(r"rows +12\n +done +12\n +files +48", seen)
     assert " under way" not in seen  # the table is gone, the summary stays
     assert ".png" not in seen  # on a terminal the summary says where they are
 
 
-def test_many_open_jobs_are_one_compact_table(terminal: Terminal) -> None:
+def test_many_open_jobs_are_one_compact_table(sandbox: RunningSandbox, terminal: Terminal) -> None:
     buying = f"for n in 1 2 3; do {ME} submit fox$n -o shots -q; done"
-    terminal.type(f"{ME} sandbox -- sh -c '{buying}; {ME} jobs resume'; echo \"ended $?\"")
-    moving = terminal.until(lambda screen: re.search(r"resume: \d of 3 jobs, \d under way", screen))
-    assert len(re.findall(r"\d{6}-\w{8}  (?:queued|running)", moving)) >= 1
+    terminal.type(f"sh -c '{buying}; {ME} jobs resume'; echo \"ended $?\"")
+    moving = terminal.until(lambda screen: re.search(r"resume: 0 of 3 jobs, 3 under way", screen))
+    assert len(re.findall(r"\d{6}-\w{8}  (?:queued|running)", moving)) == 3
+    sandbox.advance(600)
     seen = terminal.until(lambda screen: "ended 0" in screen)
     assert " under way" not in seen
     assert seen.count(".png") == 12
 
 
 def test_ctrl_c_says_how_to_go_on(terminal: Terminal) -> None:
-    terminal.type(f"{ME} sandbox -- {ME} run 'a slow fox' -o shots; echo \"ended $?\"")
+    Path("stuck.json").write_text('[{"where": "submit", "kind": "stuck"}]')  # it does not end before Ctrl-C comes
+    terminal.type(f"{ME} sandbox --faults stuck.json -- {ME} run 'a slow fox' -o shots; echo \"ended $?\"")
     terminal.until(lambda screen: re.search(r"(running|queued)", screen))
     terminal.do("send-keys", "C-c")
     seen = terminal.until(lambda screen: "ended 130" in screen)
@@ -119,8 +138,11 @@ def test_ctrl_c_says_how_to_go_on(terminal: Terminal) -> None:
     assert "Traceback" not in seen
 
 
-def test_no_color_is_kept(terminal: Terminal) -> None:
-    terminal.type(f"NO_COLOR=1 {ME} sandbox -- {ME} run 'a red fox' -o shots; echo \"ended $?\"")
+def test_no_color_is_kept(sandbox: RunningSandbox, terminal: Terminal, until: Any) -> None:
+    terminal.type(f"NO_COLOR=1 {ME} run 'a red fox' -o shots; echo \"ended $?\"")
+    until(lambda: sandbox.paid)
+    sandbox.advance(15)
     terminal.until(lambda screen: "%" in screen)
     assert not re.search(r"\x1b\[(3|4|9)\d", terminal.screen(colours=True))
+    sandbox.advance(600)
     terminal.until(lambda screen: "ended 0" in screen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -37,26 +38,30 @@ class Server:
         self.talk = talk
         self.tls = tls
         self.requests: list[bytes] = []
-        self.connections = 0
+        self.connections = self.ended = 0
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
         self.open: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.closing = False
+        self.threads = [threading.Thread(target=self._accept, daemon=True)]
+        self.threads[0].start()
 
     def _accept(self) -> None:
         while True:
-            try:
-                peer, _ = self.socket.accept()
-            except OSError:
-                return
+            peer, _ = self.socket.accept()
+            if self.closing:
+                return peer.close()
             self.connections += 1
             self.open.append(peer)
-            threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
+            self.threads.append(threading.Thread(target=self._serve, args=(peer,), daemon=True))
+            self.threads[-1].start()
 
     def _serve(self, peer: socket.socket) -> None:
         buffer = b""
         try:
-            peer = self.tls.wrap_socket(peer, server_side=True) if self.tls else peer
+            if self.tls:
+                peer = self.tls.wrap_socket(peer, server_side=True)
+                self.open.append(peer)
             while True:
                 while b"\r\n\r\n" not in buffer:
                     piece = peer.recv(65536)
@@ -67,7 +72,10 @@ class Server:
                 lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")]
                 length = int(lengths[0].split(b":")[1]) if lengths else 0
                 while len(buffer) < length:
-                    buffer += peer.recv(65536)
+                    piece = peer.recv(65536)
+                    if not piece:
+                        return
+                    buffer += piece
                 buffer = buffer[length:]
                 self.requests.append(head)
                 self.talk(peer, head, len(self.requests))
@@ -75,11 +83,19 @@ class Server:
             return
         finally:
             peer.close()
+            self.ended += 1
 
     def close(self) -> None:
+        """A socket is closed when no thread waits on it: its number is the next one's, whose calls it would take."""
+        self.closing = True
+        socket.create_connection(self.socket.getsockname(), timeout=30).close()
+        self.threads[0].join(30)
         self.socket.close()
         for peer in self.open:
-            peer.close()
+            with contextlib.suppress(OSError):
+                peer.shutdown(socket.SHUT_RDWR)
+        for thread in self.threads:
+            thread.join(30)
 
 
 @pytest.fixture
@@ -113,7 +129,7 @@ class Looking(Transport):
 @pytest.fixture(params=["httpx", "aiohttp"])
 def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Transport]:
     monkeypatch.setattr(carriers, "of_looks", lambda: request.param)
-    made = Looking(Timeouts(connect=2, submit=2, poll=2, download=1))
+    made = Looking(Timeouts(connect=60, submit=60, poll=60, download=60))
     yield made
     made.close()
 
@@ -169,12 +185,12 @@ def test_an_unusable_address_counts_as_unsent(transport: Transport, url: str) ->
         assert outcome.sent is False
 
 
-def test_silence_counts_as_sent(serve: Any, transport: Transport) -> None:
+def test_silence_counts_as_sent(serve: Any, transport: Transport, until: Any) -> None:
     server = serve(lambda peer, head, number: None)
     for outcome in both(transport, post(server.url, timeout=0.2)):
         assert outcome.sent is True
         assert "did not answer in time" in str(outcome)
-    assert len(server.requests) == 2
+    until(lambda: len(server.requests) == 2)
 
 
 def test_a_dripping_answer_ends(serve: Any, transport: Transport) -> None:
@@ -185,7 +201,7 @@ def test_a_dripping_answer_ends(serve: Any, transport: Transport) -> None:
             time.sleep(0.05)
 
     server = serve(drip)
-    quick = Transport(Timeouts(connect=0.5, submit=0.3))
+    quick = Transport(Timeouts(connect=1, submit=0.3))
     started = time.monotonic()
     with pytest.raises(TransportError, match=r"drips|in time"):
         quick.send(post(server.url))
@@ -260,15 +276,17 @@ def test_the_answer_to_another_request_is_nobodys_receipt(serve: Any, transport:
     assert len(server.requests) <= 6, "nothing is repeated"
 
 
-def test_a_connection_closed_behind_our_back_costs_a_poll_nothing_but_itself(serve: Any, transport: Transport) -> None:
+def test_a_connection_closed_behind_our_back_costs_a_poll_nothing_but_itself(
+    serve: Any, transport: Transport, until: Any
+) -> None:
     def once(peer: socket.socket, head: bytes, number: int) -> None:
         peer.sendall(OK)
         raise OSError
 
     server = serve(once)
-    for _ in range(5):
+    for number in range(1, 6):
         assert transport.send(post(server.url), paid=True).status == 200
-        time.sleep(0.05)
+        until(lambda number=number: server.ended == number)
     assert len(server.requests) == 5
 
 
@@ -324,13 +342,13 @@ def test_an_untrusted_certificate_is_refused_and_a_custom_authority_is_believed(
     authority.issue_cert("127.0.0.1").configure_cert(tls)
     server = serve(answering(OK), tls)
     url = server.url.replace("http:", "https:")
-    refusing = Transport(Timeouts(connect=2))
+    refusing = Transport(Timeouts(connect=60))
     for outcome in both(refusing, post(url)):
         assert (type(outcome), outcome.sent) == (TransportError, False)
         assert "is not trusted" in str(outcome)
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    believing = Transport(Timeouts(connect=2))
+    believing = Transport(Timeouts(connect=60))
     assert [outcome.status for outcome in both(believing, post(url))] == [200, 200]
     refusing.close()
     believing.close()
@@ -428,7 +446,7 @@ def test_the_clock_never_jumps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: 0.0)
     after = _clock.now()
     assert before <= after
-    assert (after - before).total_seconds() < 5
+    assert (after - before).total_seconds() < 60
     assert json.dumps(_clock.new_id()).startswith(f'"{after:%y%m%d}-')
 
 

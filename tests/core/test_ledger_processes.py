@@ -319,7 +319,7 @@ fork_only = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 
 
 @fork_only
-def test_a_forked_child_is_somebody_else(spawn: Spawn, ledger: SqliteLedger, path: Path) -> None:
+def test_a_forked_child_is_somebody_else(spawn: Spawn, ledger: SqliteLedger, path: Path, until: Any) -> None:
     script = """
 take("before"); ledger.jobs()
 child = os.fork()
@@ -345,9 +345,7 @@ sys.stdin.readline()
         ("before", "child", "after"), Status.SUBMITTING
     )
     os.kill(pid, signal.SIGKILL)
-    for _ in range(5000):  # until the kernel has freed what the child held
-        if ledger.jobs(status=[Status.UNCONFIRMED]):
-            break
+    until(lambda: ledger.jobs(status=[Status.UNCONFIRMED]))  # the kernel has freed what the child held
     assert {job.id for job in ledger.jobs(status=[Status.SUBMITTING])} == {"before", "after"}
     parent.kill()
     assert {job.id for job in ledger.jobs(status=[Status.UNCONFIRMED])} == {"before", "after", "child"}

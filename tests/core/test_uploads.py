@@ -305,7 +305,7 @@ def test_one_thread_has_the_turn_and_a_child_process_starts_without_any() -> Non
             order.append("first")
 
     def second() -> None:
-        assert inside.wait(5)
+        assert inside.wait(60)
         with _turns.turn("b"):
             order.append("another name")
         with _turns.turn("a"):
@@ -315,7 +315,7 @@ def test_one_thread_has_the_turn_and_a_child_process_starts_without_any() -> Non
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert order.index("first") < order.index("second")
     assert order[-1] == "second"
     with pytest.raises(KeyError), _turns.turn("a"):

@@ -167,7 +167,7 @@ def test_ctrl_c_while_waiting_leaves_a_job_that_lives_on(
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_ctrl_c_says_where_the_job_stands_and_what_works(slow: RunningSandbox, gen302: Gen302, until: Until) -> None:
     gen302("submit", "a lantern", "-o", "shots")
-    slow.fault("cancel", "late", seconds=20.0)
+    slow.fault("cancel", "late", seconds=600.0)
     with started("cancel", "last") as child:
         until(lambda: any(seen.route.startswith("cancel") for seen in slow.requests))
         child.send_signal(signal.SIGINT)
@@ -178,7 +178,7 @@ def test_ctrl_c_says_where_the_job_stands_and_what_works(slow: RunningSandbox, g
 
     gen302("submit", "a lantern", "-o", "shots")
     slow.advance(600)
-    slow.fault("download", "slow", times=None, seconds=20.0)
+    slow.fault("download", "slow", times=None, seconds=600.0)
     with started("save", "last") as child:
         until(lambda: any(seen.route.startswith("download") for seen in slow.requests))
         child.send_signal(signal.SIGINT)
@@ -209,12 +209,13 @@ def test_ctrl_c_in_the_demo_leaves_nothing_to_follow(gen302: Gen302) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_ctrl_c_while_the_paid_request_is_out_is_held_until_its_receipt(
-    slow: RunningSandbox, gen302: Gen302, until: Until
+    slow: RunningSandbox, gen302: Gen302, until: Until, held: Any
 ) -> None:
-    slow.fault("submit", "late", seconds=1.0)
+    slow.fault("submit", "late")
     with started("run", "a lantern", "-o", "shots") as child:
         until(lambda: slow.paid)
         child.send_signal(signal.SIGINT)
+        held.go.set()
         _, people = child.communicate(timeout=30)
     assert child.returncode == 130
     slow.advance(600)
@@ -403,9 +404,9 @@ def test_a_live_line_on_a_terminal_leaves_the_data_alone(
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_a_polite_kill_in_the_background_of_a_script_loses_no_receipt(
-    slow: RunningSandbox, gen302: Gen302, until: Until
+    slow: RunningSandbox, gen302: Gen302, until: Until, held: Any
 ) -> None:
-    slow.fault("submit", "late", seconds=1.0)
+    slow.fault("submit", "late")
 
     def ignoring() -> None:  # as a shell starts what ends in "&"
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -413,6 +414,7 @@ def test_a_polite_kill_in_the_background_of_a_script_loses_no_receipt(
     with started("run", "a lantern", preexec_fn=ignoring) as child:
         until(lambda: slow.paid)
         child.terminate()
+        held.go.set()
         _, people = child.communicate(timeout=30)
     assert child.returncode == 130
     (job,) = lines(gen302("jobs", "--json"))
@@ -466,8 +468,10 @@ def test_what_was_not_accepted_is_told_with_its_reason_before_it_goes_out_again(
         assert (one(done)["job"]["status"], sandbox.paid) == ("queued", before + 1)
 
 
-def test_success_without_a_file_is_told_and_can_be_given_up(sandbox: RunningSandbox, gen302: Gen302) -> None:
-    sandbox.fault("poll", "no_asset", times=None)
+def test_success_without_a_file_is_told_and_can_be_given_up(slow: RunningSandbox, gen302: Gen302) -> None:
+    slow.fault("poll", "no_asset", times=None)
+    gen302("submit", "a lantern", "--key", "k")
+    slow.advance(600)
     done = gen302("run", "a lantern", "--key", "k", "--timeout", "2", "--json", expect=3)
     (told,) = lines(done)
     assert "is done, but gave no file within 2 s" in told["error"]["message"]
@@ -479,7 +483,7 @@ def test_success_without_a_file_is_told_and_can_be_given_up(sandbox: RunningSand
     assert one(gen302("jobs", "reconcile", job, "--abandon", "--json"))["job"]["status"] == "abandoned"
     assert "There is nothing to resume" in gen302("jobs", "resume").stderr
     assert one(gen302("submit", "a lantern", "--key", "k", "--again", "--json"))["job"]["attempt"] == 2
-    assert sandbox.paid == 2
+    assert slow.paid == 2
 
 
 def test_a_file_taken_away_stays_so_until_it_is_asked_for(sandbox: RunningSandbox, gen302: Gen302) -> None:

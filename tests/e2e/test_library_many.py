@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -52,13 +51,6 @@ def said(started: subprocess.Popen[str]) -> Any:
     return json.loads(out)
 
 
-def until(true: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def shoes(count: int) -> dict[str, ImageRequest]:
     return {f"sku-{number}": ImageRequest(f"shoe {number}") for number in range(count)}
 
@@ -83,7 +75,7 @@ def test_many_requests_are_paid_once_each_and_another_process_pays_nothing(shop:
     assert (shop.sandbox.paid, len(shop.sandbox.requests), shop.names()) == (MANY, requests, before)
 
 
-def test_breaking_off_loses_nothing_and_resume_finishes(open_shop: Callable[..., Shop], mode: str) -> None:
+def test_breaking_off_loses_nothing_and_resume_finishes(open_shop: Callable[..., Shop], mode: str, until: Any) -> None:
     shop = open_shop(speed=60.0)
     buyer = shop.buyer(mode)
     pulled: list[int] = []
@@ -95,7 +87,8 @@ def test_breaking_off_loses_nothing_and_resume_finishes(open_shop: Callable[...,
 
     first = buyer.each("run_many", lazily(), first=3, save_to=shop.folder)
     assert len(first) == 3
-    # What was being paid comes to its receipt in its own time.
+    # What was being paid comes to its receipt in its own time, and a close waits for that.
+    getattr(buyer, "close" if mode == "sync" else "aclose")()
     until(lambda: all(job.status is not Status.SUBMITTING for job in buyer.jobs()))
     bought = shop.sandbox.paid
     assert 3 <= bought <= len(pulled)
@@ -148,7 +141,7 @@ def test_a_caller_who_raises_in_the_middle_still_finds_every_job(shop: Shop, mod
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 is a POSIX signal")
-def test_a_killed_process_is_finished_by_another(open_shop: Callable[..., Shop], mode: str) -> None:
+def test_a_killed_process_is_finished_by_another(open_shop: Callable[..., Shop], mode: str, until: Any) -> None:
     shop = open_shop(speed=0)
     with process(shop, "run") as child:
         until(lambda: shop.count("poll") > 0)
@@ -166,10 +159,10 @@ def test_a_killed_process_is_finished_by_another(open_shop: Callable[..., Shop],
 
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 is a POSIX signal")
 def test_killed_before_the_answer_it_is_unconfirmed_and_not_sent_again(
-    open_shop: Callable[..., Shop], mode: str
+    open_shop: Callable[..., Shop], mode: str, until: Any
 ) -> None:
     shop = open_shop(speed=0)
-    shop.sandbox.fault("submit", "late", seconds=20.0)
+    shop.sandbox.fault("submit", "late", seconds=600.0)
     with process(shop, "run") as child:
         until(lambda: shop.sandbox.paid == 1)
         child.send_signal(signal.SIGKILL)

@@ -30,7 +30,7 @@ def gen302_sandbox_options() -> dict[str, Any]:
     return {"families": [emulation()], "speed": 0}
 
 
-def imagine(sandbox: RunningSandbox, headers: dict[str, str] = KEY, timeout: float = 5, **body: Any) -> httpx.Response:
+def imagine(sandbox: RunningSandbox, headers: dict[str, str] = KEY, timeout: float = 60, **body: Any) -> httpx.Response:
     body = {"prompt": "a lamp", **body}
     url = f"{sandbox.url}/mj/submit/imagine"
     return httpx.post(url, json=body, headers=headers, timeout=timeout, verify=False)
@@ -38,7 +38,7 @@ def imagine(sandbox: RunningSandbox, headers: dict[str, str] = KEY, timeout: flo
 
 def persistent(sandbox: RunningSandbox) -> httpx.Response:
     """An imagine that is repeated while the port is closed."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while True:
         try:
             return imagine(sandbox)
@@ -77,7 +77,7 @@ def status_is(status: int, kind: str) -> Callable[[RunningSandbox], None]:
     return check
 
 
-def raises(*errors: type[Exception], timeout: float = 5) -> Callable[[RunningSandbox], None]:
+def raises(*errors: type[Exception], timeout: float = 60) -> Callable[[RunningSandbox], None]:
     def check(sandbox: RunningSandbox) -> None:
         with pytest.raises(errors):
             imagine(sandbox, timeout=timeout)
@@ -117,7 +117,7 @@ SUBMITS: dict[str, tuple[dict[str, Any], int, Callable[[RunningSandbox], None]]]
     # kind -> (options, paid submits afterwards, what the client sees)
     "drop-before": ({}, 0, UNANSWERED),
     "drop": ({}, 1, raises(httpx.ReadError)),
-    "late": ({"seconds": 5}, 1, raises(httpx.ReadTimeout, timeout=0.2)),
+    "late": ({"seconds": 600}, 1, raises(httpx.ReadTimeout, timeout=0.2)),
     "error500": ({}, 0, status_is(500, "application/json")),
     "error502": ({}, 0, status_is(502, "text/html")),
     "error503": ({}, 0, status_is(503, "application/json")),
@@ -174,12 +174,13 @@ def test_a_dropped_submit_was_received_and_an_unread_one_was_not(gen302_sandbox:
 def test_a_refused_connection_is_refused_by_the_machine(gen302_sandbox: RunningSandbox) -> None:
     with httpx.Client(base_url=gen302_sandbox.url, verify=False) as kept:
         kept.get("/")
-        fault = gen302_sandbox.fault("*", "refuse", seconds=0.3)
+        fault = gen302_sandbox.fault("*", "refuse", seconds=600)
         for _ in range(3):
             with pytest.raises(httpx.ConnectError):
                 imagine(gen302_sandbox)
         with pytest.raises(httpx.TransportError):
             kept.get("/")
+    gen302_sandbox.fault("*", "refuse", seconds=0.1)
     assert persistent(gen302_sandbox).json()["code"] == 1
     assert (gen302_sandbox.paid, fault.hits) == (1, 1)
 
@@ -201,7 +202,7 @@ def test_closing_the_port_under_load_does_not_hang(gen302_sandbox: RunningSandbo
         assert gen302_sandbox.paid == 0
     over.set()
     for asker in askers:
-        asker.join(10)
+        asker.join(60)
     assert not any(asker.is_alive() for asker in askers)
     assert persistent(gen302_sandbox).json()["code"] == 1
 
@@ -347,11 +348,10 @@ def test_a_dead_link_and_a_link_elsewhere(gen302_sandbox: RunningSandbox) -> Non
 def test_a_slow_download_trickles_and_arrives(gen302_sandbox: RunningSandbox) -> None:
     url = finished(gen302_sandbox)["imageUrl"]
     whole = fetched(url).content
-    gen302_sandbox.fault("download", "slow", seconds=0.1)
-    with httpx.stream("GET", url, verify=False) as answer:
-        pieces = list(answer.iter_raw())
-    assert b"".join(pieces) == whole
-    assert len(pieces) > 3
+    gen302_sandbox.fault("download", "slow", seconds=0.2)
+    began = time.monotonic()
+    assert fetched(url).content == whole
+    assert time.monotonic() - began > 0.15
 
 
 # -- scripts and mistakes ----------------------------------------------------------------------------------------------

@@ -178,7 +178,7 @@ UNCLEAR = ["drop", "reset", "late", "empty", "truncated", "html", "error500", "e
 def test_an_upload_without_a_clear_answer_is_told_and_never_repeated(shop: Shop, mode: str, until: Any) -> None:
     buyer, hasty = buyer_of(shop, mode), buyer_of(shop, mode, provider={"timeouts": {"submit": 0.3}})
     for number, kind in enumerate(UNCLEAR, start=1):
-        options = {"seconds": 1.0} if kind == "late" else {"accept": True} if kind in ("html", "error500") else {}
+        options = {"seconds": 600.0} if kind == "late" else {"accept": True} if kind in ("html", "error500") else {}
         shop.sandbox.fault("upload", kind, **options)
         request = VideoRequest("a fox", first_frame=PNG + bytes([number]))
         with pytest.raises(TransportError) as unclear:

@@ -69,7 +69,7 @@ _LAMP, _PNG = ImageRequest("a lamp"), tile(Look("a lamp", "1", "1"), (320, 320))
 _HEARD = ("drop", "late", "error502", "error504html", "html", "empty", "truncated", "reset")
 WINDOW = (
     *(
-        Cell("submit:modal", kind, {"seconds": 2.5} if kind == "late" else {} if kind in ("drop", "empty", "truncated",
+        Cell("submit:modal", kind, {"seconds": 600} if kind == "late" else {} if kind in ("drop", "empty", "truncated",
              "reset") else {"accept": True}, told=NOBODY_KNOWS, status="unconfirmed")
         for kind in _HEARD
     ),

@@ -67,7 +67,7 @@ SUBMIT = (
     _unconfirmed("drop-before", paid=0),
     _unconfirmed("drop"),
     _unconfirmed("drop", reset=True),
-    _unconfirmed("late", seconds=2.5),
+    _unconfirmed("late", seconds=600),
     _unconfirmed("error500", accept=True),
     _unconfirmed("error500", paid=0),
     _unconfirmed("error502", accept=True),
@@ -151,7 +151,7 @@ UPLOAD = (
         for kind, options in (
             ("drop", {}),
             ("drop-before", {}),
-            ("late", {"seconds": 2.5}),
+            ("late", {"seconds": 600}),
             ("error500", {"accept": True}),
             ("html", {"accept": True}),
             ("truncated", {}),

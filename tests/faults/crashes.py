@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import httpx
+
 from ai302_core import ImageRequest
 from ai302_core.requests import Request
 from ai302_core.sandbox import RunningSandbox
@@ -120,6 +122,7 @@ class Ground:
         """One buyer dies; another comes, settles what must be settled, and everything is counted."""
         before, known = self.sandbox.paid, len(self.sandbox.jobs)
         died = self.nursery.ask(self.order(work, key, kill_at=at, seconds=seconds, mutant=self.mutant))
+        caught_up(self.sandbox)
         self.tally.intentions += 1
         if died["killed"]:
             self.tally.kills += 1
@@ -214,12 +217,19 @@ def moments(life: float, seed: int, kills: Callable[[], int], count: int) -> Ite
         yield number, chance.uniform(0.001, life)
 
 
-def canceled(ground: Ground, count: int, seed: int) -> None:
-    """So many callers that lose patience while the answer to their accepted submit is on its way."""
+def canceled(ground: Ground, count: int, seed: int, late: float = 0.8) -> None:
+    """So many callers that lose patience while the answer to their accepted submit is on its way for `late` seconds."""
     chance = random.Random(seed)
-    ground.sandbox.fault("submit", "late", times=None, seconds=0.8)
+    fault = ground.sandbox.fault("submit", "late", times=None, seconds=late)
     for number in range(count):
         ground.cancel(f"canceled-{seed}-{number}", chance.uniform(0, 0.3))
+    fault.times = 0
+
+
+def caught_up(sandbox: RunningSandbox) -> None:
+    """Returns once the service has read what the dead had sent: it hears one connection after the other."""
+    for _ in range(2):  # its connection may have been open, and its request not yet read
+        httpx.get(f"{sandbox.url}/__sandbox__/state", verify=False)
 
 
 def _kind(met: list[str]) -> str:

@@ -82,6 +82,7 @@ class Field:
         before = self.sandbox.paid
         home = self._prepared(work, f"{work}-{at or f'{seconds:.6f}'}")
         died = self.ask(home, work, watched=True, kill_at=at, seconds=seconds)
+        crashes.caught_up(self.sandbox)
         count = 1 if work == "run" else COUNT
         self.tally.intentions += count
         if died["killed"]:

@@ -43,5 +43,5 @@ def test_a_paid_request_in_a_coroutine_is_seen_by_the_cancellations(ground: cras
     crashes.canceled(ground, 4, seed=3)
     assert (ground.tally.paid, ground.tally.lost, ground.tally.wrong) == (4, 0, [])
     ground.mutant = "pays_in_a_coroutine"
-    crashes.canceled(ground, 4, seed=4)
+    crashes.canceled(ground, 3, seed=4, late=2.5)  # on a machine that sleeps an answer may be the quicker one, once
     assert ground.tally.lost >= 1

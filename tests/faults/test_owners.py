@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import subprocess
 import sys
-import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from tests.faults.crowd import Crowd
 
 from ai302_core import ImageRequest, Status, connect
 from ai302_core.errors import ParameterError
-from ai302_core.sandbox import RunningSandbox, app
+from ai302_core.sandbox import RunningSandbox
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
 LAMP = ImageRequest("a lamp")
@@ -46,29 +44,12 @@ def elsewhere() -> tuple[str, ...]:
     pytest.skip("this system gives nobody a process namespace")
 
 
-class Answer:
-    """The answers that are late: held until they are let go, however busy the machine is."""
-
-    def __init__(self) -> None:
-        self.go = threading.Event()
-        self.gone = threading.Event()
-
-    async def __call__(self, fault: Any, answer: Any, scope: Any, receive: Any, send: Any) -> None:
-        for _ in range(6000):  # a minute is the end of it
-            if self.go.is_set():
-                break
-            await asyncio.sleep(0.01)
-        await app._response(answer)(scope, receive, send)
-        self.gone.set()
-
-
 @pytest.mark.parametrize("where", ["beside", "in another container"])
 def test_while_one_is_submitting_others_wait_for_its_receipt(
-    sandbox: RunningSandbox, common: dict[str, Any], where: str, until: Any, monkeypatch: pytest.MonkeyPatch
+    sandbox: RunningSandbox, common: dict[str, Any], where: str, until: Any, held: Any
 ) -> None:
     """The owner is stopped while its request is out, goes on, and is killed in the next; a clock is a day ahead."""
     within = () if where == "beside" else elsewhere()
-    monkeypatch.setitem(app._MISBEHAVIOUR, "late", answer := Answer())
     with Crowd(common, within) as owners, Crowd(common) as others, connect(**common["connect"]) as provider:
         sandbox.fault("submit", "late")
         owners.start("first", "submit", key="k")
@@ -78,22 +59,22 @@ def test_while_one_is_submitting_others_wait_for_its_receipt(
         for name in ("a", "b"):
             others.start(name, "submit", key="k", skew=DAY if name == "a" else -DAY)
         others.go()
-        answer.go.set()
-        assert answer.gone.wait(20), "the answer has come, and nobody is there to read it"
+        held.go.set()
+        assert held.gone.wait(20), "the answer has come, and nobody is there to read it"
         owners.start("second", "submit", key="l")
         owners.go()
         assert owners.end("second")["error"] is None, "who buys something else waits for nobody"
-        held = provider.job("k")
-        assert (held.status, held.remote_id) == (Status.SUBMITTING, None)
+        stopped = provider.job("k")
+        assert (stopped.status, stopped.remote_id) == (Status.SUBMITTING, None)
         with pytest.raises(ParameterError, match="not unconfirmed"):
-            provider.reconcile(held, resubmit=True)
+            provider.reconcile(stopped, resubmit=True)
         owners.signal("first", signal.SIGCONT)
         told = [owners.end("first"), others.end("a"), others.end("b")]
         assert {entry["error"] for entry in told} == {None}
         assert len({entry["told"][1] for entry in told}) == 1
         assert sandbox.paid == 2
 
-        answer.go.clear()
+        held.go.clear()
         sandbox.fault("submit", "late")
         owners.start("third", "submit", key="m")
         owners.go()
@@ -107,7 +88,7 @@ def test_while_one_is_submitting_others_wait_for_its_receipt(
         assert others.end("c")["told"][1] is None, "it is told of the job, and buys nothing in its place"
         assert provider.job("m").status is Status.UNCONFIRMED
         assert sandbox.paid == 3
-        answer.go.set()
+        held.go.set()
 
 
 @pytest.mark.parametrize("skew", [1200.0, DAY], ids=["twenty minutes later", "a day ahead"])

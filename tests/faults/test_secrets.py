@@ -166,16 +166,24 @@ class Listener:
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
         self.heard = b""
         self.visits = 0
-        threading.Thread(target=self._listen, daemon=True).start()
+        self.closing = False
+        self.thread = threading.Thread(target=self._listen, daemon=True)
+        self.thread.start()
+
+    def close(self) -> None:
+        """Only when the thread does not wait on the socket is it closed: its number is the next one's."""
+        self.closing = True
+        socket.create_connection(self.socket.getsockname(), timeout=30).close()
+        self.thread.join(30)
+        self.socket.close()
 
     def _listen(self) -> None:
         while True:
-            try:
-                peer = self.socket.accept()[0]
-            except OSError:
-                return
+            peer = self.socket.accept()[0]
+            if self.closing:
+                return peer.close()
             self.visits += 1
-            peer.settimeout(2)
+            peer.settimeout(10)
             try:
                 self.heard += peer.recv(65536)
                 peer.sendall(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
@@ -188,7 +196,7 @@ class Listener:
 def stranger() -> Iterator[Listener]:
     listener = Listener()
     yield listener
-    listener.socket.close()
+    listener.close()
 
 
 def test_a_jobs_json_takes_no_key_anywhere(sandbox: RunningSandbox, stranger: Listener, nowhere: Any) -> None:

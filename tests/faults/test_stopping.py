@@ -40,6 +40,10 @@ def more_looks(sandbox: RunningSandbox, than: int) -> bool:
     return looks(sandbox) > than
 
 
+def all_paid(sandbox: RunningSandbox, count: int) -> bool:
+    return sandbox.paid == count
+
+
 def stopped(crowd: Crowd, name: str, way: str) -> Any:
     if way.startswith("SIG"):
         crowd.signal(name, signal.Signals[way])
@@ -79,6 +83,8 @@ def test_a_stopped_command_leaves_jobs_that_go_on(
             again = words if verb == "batch" else ["jobs", "resume"]
             crowd.start(f"{way}, again", "command", words=again)
             crowd.go()
+            until(partial(all_paid, sandbox, number * each))
+            sandbox.advance(900)  # for rows that had not begun when it was stopped
             assert crowd.end(f"{way}, again")["code"] == 0, way
             assert len(list(Path(folder).glob("*.png"))) == 4 * each, way
             assert sandbox.paid == number * each, way
