@@ -91,12 +91,11 @@ class Hand:
                 if receipt.job is not None:
                     job = keeping.kept(self.ledger.results, receipt.job, receipt.files)
                     receipt = replace(receipt, job=job)
-                    try:
-                        self.ledger.write(job, receipt.reply)
-                        for other in receipt.others:
-                            self.ledger.write(other, receipt.reply)
-                    except LedgerError as trouble:
-                        return replace(receipt, trouble=trouble)
+                    for entry in (job, *receipt.others):
+                        try:
+                            self.ledger.write(entry, receipt.reply)
+                        except LedgerError as trouble:
+                            receipt = replace(receipt, trouble=trouble)
                 return receipt
             case Sleep():
                 if step.seconds:

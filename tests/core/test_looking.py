@@ -24,6 +24,7 @@ from ai302_core.errors import (
     JobTimeout,
     JobUnconfirmed,
     KeyConflict,
+    LedgerError,
     NotFoundError,
     ParameterError,
     ReplyError,
@@ -463,6 +464,28 @@ def test_who_looks_elsewhere_does_not_open_an_answered_window_again(
         elsewhere.run(acting.act(account, window.job, "continue", {"prompt": "a hat"}))
     assert (len(fed.paid), elsewhere.paid) == (2, [])
     ledger.close()
+
+
+def test_an_answer_that_the_ledger_could_not_take_is_there_with_the_next_look(
+    account: Any, hand: Any, reply: Any, ledger: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(job: Job, reply: bytes = b"") -> Job:
+        raise LedgerError("The disk is full.")
+
+    shown, runs = {"data": {"id": 42, "status": "window"}}, {"data": {"id": 42, "status": "run"}}
+    fed = hand(reply(ACCEPTED), reply(shown), reply({"code": 0, "data": {"id": 42}}), reply(shown), reply(runs))
+    job = fed.run(submitting.submit(account, ImageRequest("a cat"), Order()))
+    (window,) = fed.run(looking.look(account, [job]))
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger, "write", full)
+        answered = fed.run(acting.act(account, window.job, "continue", {"prompt": "a hat"}))
+    (elsewhere,) = fed.run(looking.look(account, [window.job]))  # who has not the answer's receipt ends no call
+    stands = ledger.job(job.id)
+    assert (elsewhere.job.status, stands.status, stands.answered) == ("input_required", "submitting", False)
+    (seen,) = fed.run(looking.look(account, [answered]))
+    stands = ledger.job(job.id)
+    assert (seen.job.status, stands.status, stands.answered) == ("running", "running", True)
+    assert len(fed.paid) == 2
 
 
 def test_cancel_is_honest(bought: Any, account: Any) -> None:

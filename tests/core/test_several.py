@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from ai302_core._flows import acting, several, submitting
+from ai302_core._flows import acting, looking, several, submitting
 from ai302_core._flows import asking as _asking
 from ai302_core._flows.submitting import Order
 from ai302_core.errors import (
     BudgetExceeded,
     JobUnconfirmed,
     KeyConflict,
+    LedgerError,
     NotFoundError,
     ParameterError,
     RateLimitError,
@@ -96,6 +97,25 @@ def test_who_presses_at_the_same_instant_under_the_same_key_waits_and_gets_those
     monkeypatch.setattr(ledger, "find_key", find_too_early)
     second = hand().run(several.act_all(account, parent, "all", key="k"))
     assert ([job.id for job in second], len(first), len(fed.paid)) == ([job.id for job in first], 4, 1)
+
+
+def test_where_the_ledger_takes_no_receipt_every_task_is_named(
+    account: Any, hand: Any, reply: Any, ledger: Any, parent: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(job: Job, reply: bytes = b"") -> Job:
+        raise LedgerError("The disk is full.")
+
+    fed = hand(reply(STARTED))
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger, "write", full)
+        jobs = fed.run(several.act_all(account, parent, "all", key="k"))
+    assert [job.remote_id for job in jobs] == ["11", "12", "13", "14"]
+    assert all(job.remote_id in job.warnings[-1].message for job in jobs)
+    assert [row.status for row in rows(ledger, parent)] == [Status.SUBMITTING] * 4
+    fed.answers += [reply({"data": {"id": job.remote_id, "status": "run"}}) for job in jobs]
+    assert [look.job.status for look in fed.run(looking.look(account, jobs))] == [Status.RUNNING] * 4
+    assert [(row.status, row.remote_id) for row in rows(ledger, parent)] == [("running", job.remote_id) for job in jobs]
+    assert len(fed.paid) == 1
 
 
 @pytest.mark.parametrize("how", ["lost", "html", "stopped"])

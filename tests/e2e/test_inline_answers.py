@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from ai302_core import ImageRequest
-from ai302_core.errors import JobUnconfirmed
+from ai302_core import ImageRequest, Job
+from ai302_core._sqlite import SqliteLedger
+from ai302_core.errors import JobUnconfirmed, LedgerError
 
 Shop = Any
 REQUEST = ImageRequest("a cat")
@@ -98,6 +99,22 @@ def test_the_picture_of_the_answer_is_saved_opened_and_found_again(flash: Shop, 
     assert len({path.read_bytes() for path in results(flash)}) == 5
     assert flash.sandbox.paid == 5
     assert flash.count("submit:image") == 5
+
+
+def test_a_ledger_that_takes_no_receipt_keeps_no_picture_from_its_buyer(
+    flash: Shop, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: SqliteLedger, job: Job, reply: bytes = b"") -> Job:
+        raise LedgerError("The disk is full.")
+
+    buyer = buyer_of(flash, mode)
+    monkeypatch.setattr(SqliteLedger, "write", full)
+    result = buyer.run(REQUEST, key="k", save_to=flash.folder)
+    assert len(result.files) == 1
+    assert "Save it now" in result.job.warnings[-1].message
+    (outcome,) = buyer.each("run_many", [REQUEST], save_to=flash.folder)
+    assert (outcome.error, len(outcome.files)) == (None, 1)
+    assert flash.sandbox.paid == 2
 
 
 def test_a_ledger_that_moves_takes_its_files_along(flash: Shop, mode: str) -> None:

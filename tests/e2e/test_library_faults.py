@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from ai302_core import ImageRequest, Job, Status
-from ai302_core.errors import DownloadError, JobUnconfirmed, RateLimitError, TransportError
+from ai302_core._sqlite import SqliteLedger
+from ai302_core.errors import DownloadError, JobUnconfirmed, LedgerError, RateLimitError, TransportError
 from ai302_core.sandbox import picture_size
 
 Shop = Any
@@ -65,6 +66,48 @@ def test_an_unconfirmed_job_is_settled_by_what_its_owner_found(shop: Shop, mode:
     assert shop.sandbox.paid == 2
     assert len(buyer.run(REQUEST, key="given up", again=True).images) == 4
     assert shop.sandbox.paid == 3
+
+
+def test_a_receipt_that_the_ledger_could_not_take_is_written_by_who_follows_its_job(
+    shop: Shop, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    troubles = [LedgerError("The disk was full for a moment.")]
+    write = SqliteLedger.write
+
+    def full_once(self: SqliteLedger, job: Job, reply: bytes = b"") -> Job:
+        if troubles:
+            raise troubles.pop()
+        return write(self, job, reply)
+
+    monkeypatch.setattr(SqliteLedger, "write", full_once)
+    buyer = shop.buyer(mode)
+    (one,) = buyer.each("run_many", {"one": REQUEST}, save_to=shop.folder)
+    assert (troubles, one.error, len(one.files)) == ([], None, 4)
+    troubles.append(LedgerError("The disk was full for a moment."))
+    assert len(buyer.run(REQUEST, key="two").images) == 4
+    assert {(job.status, bool(job.remote_id)) for job in buyer.jobs()} == {(Status.SUCCEEDED, True)}
+    assert shop.sandbox.paid == 2
+
+
+def test_a_ledger_that_takes_no_receipt_at_all_costs_no_task_its_name(
+    shop: Shop, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: SqliteLedger, job: Job, reply: bytes = b"") -> Job:
+        raise LedgerError("The disk is full.", billed="unknown", hint="Free some space, then repeat the call.")
+
+    buyer = shop.buyer(mode)
+    with monkeypatch.context() as patched:
+        patched.setattr(SqliteLedger, "write", full)
+        with pytest.raises(LedgerError) as lost:
+            buyer.run(REQUEST)
+        (one,) = buyer.each("run_many", [REQUEST])
+    tasks = [job["id"] for job in shop.sandbox.jobs]
+    assert tasks[0] in lost.value.message
+    assert lost.value.billed == "yes"
+    assert tasks[1] in str(one.error)
+    assert one.job.remote_id == tasks[1]
+    assert len(buyer.wait(one.job).images) == 4, "the space was freed"
+    assert shop.sandbox.paid == 2
 
 
 @pytest.mark.parametrize(

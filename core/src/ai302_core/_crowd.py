@@ -14,7 +14,7 @@ from typing import Any
 from . import _clock
 from ._accounts import Account
 from ._connection import Connection
-from ._flows import acting, looking, settling, waiting
+from ._flows import acting, looking, receipts, settling, waiting
 from ._flows import outcomes as _outcomes
 from ._flows.following import Agenda, Batch, Followed, Jobs, Lying
 from ._flows.waiting import OnUpdate
@@ -132,7 +132,7 @@ class Crowd:
         self._tell(job)
         driver = self._connection.async_driver(account)
         try:
-            if job.status is Status.SUBMITTING:
+            if job.status is Status.SUBMITTING or not receipts.written(job):
                 job = await driver.run(settling.ready(account, job))
             now = _clock.now()
             plan = await driver.run(waiting.schedule_of(account, job, now, watched=False))

@@ -35,6 +35,7 @@ from ._steps import (
 )
 from ._stopping import Interrupted, SignalStop, Stop, hears_ctrl_c
 from .errors import LedgerError, TransportError
+from .jobs import Job
 from .ledger import Ledger
 
 T = TypeVar("T")
@@ -145,16 +146,23 @@ class SyncDriver:
         if receipt.files:  # first the bytes, then the job that owns them
             receipt = replace(receipt, job=keeping.kept(self.ledger.results, receipt.job, receipt.files))
         assert receipt.job is not None
-        try:
-            self.ledger.write(receipt.job, receipt.reply)
-            for other in receipt.others:
-                self.ledger.write(other, receipt.reply)
-        except LedgerError as trouble:
-            return replace(receipt, trouble=trouble)
-        except Exception:  # noqa: BLE001 - an answer no store can hold; the name of the task must be kept
-            for job in (receipt.job, *receipt.others):
-                self.ledger.write(replace(job, raw=None))
+        for job in (receipt.job, *receipt.others):
+            trouble = self._recorded(job, receipt.reply)
+            receipt = receipt if trouble is None else replace(receipt, trouble=trouble)
         return receipt
+
+    def _recorded(self, job: Job, reply: bytes) -> LedgerError | None:
+        """Write a paid job down; why it could not be."""
+        try:
+            try:
+                self.ledger.write(job, reply)
+            except LedgerError:
+                raise
+            except Exception:  # noqa: BLE001 - an answer no store can hold; the name of the task must be kept
+                self.ledger.write(replace(job, raw=None))
+        except LedgerError as trouble:
+            return trouble
+        return None
 
 
 _PERFORMED: dict[type[Step[Any]], Callable[[SyncDriver, Any, Stop | None], Any]] = {

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from .errors import LedgerError, ParameterError
 from .jobs import Job, Status
 
-__all__ = ["UNREADABLE", "Claim", "FileRecord", "Intent", "Ledger", "Limits", "named", "unreadable"]
+__all__ = ["UNREADABLE", "Claim", "FileRecord", "Intent", "Ledger", "Limits", "named", "unreadable", "unrecorded"]
 
 UNREADABLE = "unreadable"
 """The notice of a job whose row another program spoiled: listed with what is still known of it, and no more."""
@@ -230,6 +230,15 @@ def unreadable(job: Job) -> LedgerError | None:
         billed=job.billed,
         hint=f"{adopt if task else ''}restore the ledger from a backup",
     )
+
+
+def unrecorded(job: Job, stands: Job) -> bool:
+    """Whether a snapshot has the receipt of a paid call that its row still waits for: it could not be written then."""
+    if stands.status is not Status.SUBMITTING:
+        return False
+    if stands.remote_id is not None:  # the answer to a window
+        return job.answered and not stands.answered
+    return job.remote_id is not None or job.status is Status.UNCONFIRMED or job.status.settled
 
 
 def _unknown(ledger: Ledger, ref: str) -> ParameterError:

@@ -18,6 +18,7 @@ from ai302_core.assets import Asset
 from ai302_core.errors import ParameterError, PluginError, ReplyError, TransportError
 from ai302_core.family import Operation
 from ai302_core.jobs import Job, Notice, Result, Status
+from ai302_core.ledger import unrecorded
 
 from . import blaming, errands
 
@@ -37,9 +38,7 @@ class Look:
 def current(job: Job) -> Flow[Job]:
     """The job as the ledger has it; a job unknown there, from another machine's JSON, is taken in."""
     stands = yield from Record(lambda ledger: ledger.job(job.id))
-    ahead = job.remote_id is not None or job.status is Status.UNCONFIRMED or job.status.settled
-    if stands is None or (stands.status is Status.SUBMITTING and stands.remote_id is None and ahead):
-        # Unknown here, or its receipt could not be written when it came.
+    if stands is None or unrecorded(job, stands):
         stands = yield from Record(lambda ledger: ledger.write(job))
     return stands
 

@@ -10,7 +10,7 @@ from ai302_core._accounts import Account
 from ai302_core._frozen import changed
 from ai302_core._steps import Flow, Now, Receipt, Record, Reply
 from ai302_core._wire import inline, reading
-from ai302_core.errors import Ai302Error, JobUnconfirmed, ReplyError, TransportError
+from ai302_core.errors import Ai302Error, JobUnconfirmed, LedgerError, ReplyError, TransportError
 from ai302_core.family import Operation
 from ai302_core.jobs import Job, Notice, Status
 
@@ -204,13 +204,22 @@ def torn(job: Job) -> Flow[None]:
 
 def unwritten(job: Job, trouble: Ai302Error) -> Job:
     """The job as its caller gets it when the ledger could not take its receipt."""
-    text = (
-        f"The job was accepted and is paid, but the ledger could not record it: {trouble.message} "
-        f"Its task id is {job.remote_id}; keep it, `gen302 jobs adopt {job.remote_id}` takes it up again."
-    )
+    task = job.remote_id
+    keep = f"Its task id is {task}; keep it, `gen302 jobs adopt {task}` takes it up again." if task else "Save it now."
+    text = f"The job was accepted and is paid, but the ledger could not record it: {trouble.message} {keep}"
     return changed(job, warnings=(*job.warnings, Notice(code="ledger", message=text)))
 
 
 def written(job: Job) -> bool:
     """Whether the ledger took the receipt of a job as a submit returned it."""
-    return not any(notice.code == "ledger" for notice in job.warnings)
+    return _missed(job) == ""
+
+
+def _missed(job: Job) -> str:
+    return next((notice.message for notice in job.warnings if notice.code == "ledger"), "")
+
+
+def still_unwritten(job: Job, trouble: LedgerError) -> LedgerError:
+    """The trouble of a later attempt to write it: where the ledger has not taken its receipt, what is to be kept."""
+    missed = _missed(job)
+    return LedgerError(missed, billed="yes", hint=trouble.hint, retryable=trouble.retryable) if missed else trouble

@@ -12,7 +12,7 @@ from ai302_core import _policies
 from ai302_core._accounts import Account
 from ai302_core._steps import Call, Flow, NewId, Now, Record, Reply, Send, Sleep
 from ai302_core._wire import calls, reading
-from ai302_core.errors import Ai302Error, ApiError, ParameterError, TransportError
+from ai302_core.errors import Ai302Error, ApiError, LedgerError, ParameterError, TransportError
 from ai302_core.family import Operation
 from ai302_core.jobs import Job, Notice, Status
 from ai302_core.ledger import Ledger, unreadable
@@ -44,7 +44,12 @@ def settle(
 
 def ready(account: Account, job: Job, timeout: float | None = None) -> Flow[Job]:
     """The job as it stands once it is sent: to be followed, or settled, or its caller's turn. A free flow."""
-    job = yield from looking.current(job)
+    try:
+        job = yield from looking.current(job)
+    except LedgerError as trouble:
+        if receipts.written(job) or not job.status.settled:
+            raise receipts.still_unwritten(job, trouble) from None
+        return job  # nobody else knows what came: its caller is to have it
     if job.status is Status.SUBMITTING:
         job = yield from _sent(account, job, timeout)
     if job.status is Status.UNCONFIRMED and job.remote_id is not None:

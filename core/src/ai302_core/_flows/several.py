@@ -63,16 +63,13 @@ def act_all(
             return held
     lead, *rest = mine
     try:
-        yield from submitting.bought(account, made, lead, call, timeout, rest)
+        jobs = yield from submitting.bought_all(account, made, mine, call, timeout)
     except GeneratorExit:
         raise
     except BaseException:
         yield from _left(lead, rest)
         raise
-    stand = []
-    for row in (lead, *rest):
-        stand.append((yield from _standing(row.id)))
-    return [row for row in stand if row is not None and row.status is not Status.REFUSED]
+    return [row for row in jobs if row.status is not Status.REFUSED]
 
 
 def _held(account: Account, orders: list[Order], digest: str) -> Flow[list[Job]]:

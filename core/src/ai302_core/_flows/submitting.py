@@ -233,11 +233,14 @@ def _recorded(intent: Intent) -> Flow[Claim]:
     return (yield from Begin(lambda ledger: ledger.claim(intent), torn=partial(receipts.torn, intent.job)))
 
 
-def bought(account: Account, made: Plan, job: Job, call: Call, timeout: float, rest: Sequence[Job] = ()) -> Flow[Job]:
-    """Send the paid call; send it again only when it provably created nothing.
+def bought(account: Account, made: Plan, job: Job, call: Call, timeout: float) -> Flow[Job]:
+    """Send the paid call; send it again only when it provably created nothing."""
+    return (yield from bought_all(account, made, [job], call, timeout))[0]
 
-    rest  the rows of the other jobs that this one call starts
-    """
+
+def bought_all(account: Account, made: Plan, rows: Sequence[Job], call: Call, timeout: float) -> Flow[list[Job]]:
+    """The same of a call that starts several jobs, each of which has its row."""
+    job, *rest = rows
     start = yield from Now()
     attempt = 0
     asked: float | None = None
@@ -273,7 +276,8 @@ def bought(account: Account, made: Plan, job: Job, call: Call, timeout: float, r
         if got.job is not None:
             if got.error is not None:
                 raise got.error  # a caller who waits for its job writes what the ledger could not
-            return got.job if got.trouble is None else receipts.unwritten(got.job, got.trouble)
+            trouble, jobs = got.trouble, [got.job, *got.others]
+            return jobs if trouble is None else [receipts.unwritten(entry, trouble) for entry in jobs]
         asked, why = got.after, got.error
         wait = _policies.backoff(attempt, asked)
         now = yield from Now()

@@ -13,7 +13,7 @@ from typing import Any
 from ai302_core._frozen import changed
 from ai302_core.errors import LedgerError
 from ai302_core.jobs import Job, Notice, Status
-from ai302_core.ledger import UNREADABLE
+from ai302_core.ledger import UNREADABLE, unrecorded
 from ai302_core.requests import StoredRequest
 
 ORPHANED = (
@@ -194,6 +194,8 @@ def caught_up(job: Job, stands: Job) -> Job | None:
     Whoever follows a job elsewhere has a snapshot from before its window was answered, which is paid: it neither ends
     a call that is under way, nor makes an answer forgotten, since either would let the window be answered twice.
     """
+    if unrecorded(job, stands):
+        return job
     asks = job.status is Status.INPUT_REQUIRED
     lost = stands.status is Status.UNCONFIRMED and stands.remote_id is not None
     if stands.status is Status.SUBMITTING or (lost and not (job.answered or job.status.settled)):
