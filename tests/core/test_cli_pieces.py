@@ -10,9 +10,12 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -22,13 +25,14 @@ from ai302_core import errors
 from ai302_core._files.naming import plan
 from ai302_core._version import VERSION
 from ai302_core.assets import Asset, Media
-from ai302_core.cli import EXITS, VERBS, _thumbnail, main
+from ai302_core.cli import EXITS, VERBS, _thumbnail, _together, main
 from ai302_core.cli._options import absolute
 from ai302_core.cli._phrases import duration, phrase
 from ai302_core.cli._requests import typed
 from ai302_core.cli._table import lines
+from ai302_core.cli._tally import Tally
 from ai302_core.cli._verdict import exit_code, money
-from ai302_core.jobs import Job, Status
+from ai302_core.jobs import Job, Outcome, Status
 from ai302_core.requests import ImageRequest
 
 JOB = Job(
@@ -256,6 +260,23 @@ def test_a_small_picture_is_drawn_on_a_terminal_and_nowhere_else(
     _thumbnail.show([tmp_path / "sidecar.json", tmp_path / "good.png"])
     assert len(streams["stderr"].getvalue().splitlines()) == (_thumbnail.LINES if drawn else 0)
     assert streams["stdout"].getvalue() == ""
+
+
+def test_jobs_under_way_are_counted_beside_those_that_ended() -> None:
+    async def follow(update: Any) -> AsyncIterator[Outcome]:
+        update(JOB)
+        for number in range(3):
+            yield Outcome(job=replace(JOB, id=f"ended-{number}"))
+        yield Outcome(job=JOB)
+
+    async def release() -> None:
+        """There is nothing to let go."""
+
+    rows: list[int] = []
+    tally = Tally("resume", 0, "jobs")
+    session: Any = SimpleNamespace(output=SimpleNamespace(quiet=True), connection=SimpleNamespace(release_loop=release))
+    _together._told(session, tally, follow, lambda outcome: rows.append(tally.rows))
+    assert rows == [2, 3, 4, 4]
 
 
 def test_a_narrow_terminal_keeps_the_rows_of_a_batch_below_its_bar() -> None:

@@ -79,6 +79,19 @@ def test_a_key_for_another_host(gen302: Gen302, monkeypatch: pytest.MonkeyPatch)
     assert "api_key_env" in gen302("run", "a lantern", expect=2).stderr
 
 
+def test_a_job_whose_provider_moved_away_is_reached_by_the_table_that_is_named(
+    sandbox: RunningSandbox, gen302: Gen302
+) -> None:
+    gen302("submit", "a lantern", expect=0)
+    configure("http://127.0.0.1:9")
+    error = json.loads(gen302("wait", "last", "--json", expect=2).stdout)["error"]
+    table, _, values = error["hint"].partition(" in gen302.toml: ")
+    assert (table, error["billed"]) == ("[providers.hero_2]", "yes")
+    configure("http://127.0.0.1:9", "\n".join(["", table, *values.split(", ")]))
+    gen302("wait", "last", expect=0)
+    assert sandbox.paid == 1
+
+
 def test_no_balance(gen302: Gen302, monkeypatch: pytest.MonkeyPatch) -> None:
     with serve(balance=Decimal(0), key=KEY) as poor:
         monkeypatch.setenv("AI302_API_KEY", KEY)

@@ -82,8 +82,10 @@ def test_json_is_one_line_and_nothing_else(sandbox: RunningSandbox, gen302: Gen3
 
 def test_the_same_key_pays_once(sandbox: RunningSandbox, gen302: Gen302) -> None:
     first = one(gen302("run", "a lantern", "--key", "cover", "--json", "-o", "shots"))
-    again = one(gen302("run", "a lantern", "--key", "cover", "--json", "-o", "shots"))
+    told = gen302("run", "a lantern", "--key", "cover", "--json", "-o", "shots")
+    again = one(told)
     assert (first["job"]["id"], first["files"]) == (again["job"]["id"], again["files"])
+    assert f"{again['job']['id']} succeeded\n" in told.stderr, "how long it took is not how long ago it was asked"
     other = one(gen302("run", "a dragon", "--key", "cover", "--json", expect=2))
     assert other["error"]["type"] == "KeyConflict"
     assert sandbox.paid == 1

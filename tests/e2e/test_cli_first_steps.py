@@ -78,10 +78,12 @@ def test_completion_knows_every_verb_and_option(capsys: pytest.CaptureFixture[st
         assert all(verb in script for verb in VERBS_ALONE)
         Path(shell).write_text(script, "utf-8")
     asked = "COMP_WORDS=(gen302 {}); COMP_CWORD={}; _gen302; echo ${{COMPREPLY[@]}}"
-    tried = [asked.format("jobs ga", 2), asked.format("batch skus.csv --ma", 3), asked.format("ini", 1)]
+    tried = [asked.format("jobs ga", 2), asked.format("batch skus.csv --ma", 3), asked.format("ini", 1),
+             asked.format("config ''", 2), asked.format("batch ''", 2)]  # fmt: skip
     done = subprocess.run(["bash", "-c", "\n".join(["source ./bash", *tried])], capture_output=True, text=True,
                           timeout=30, check=True)  # fmt: skip
-    assert done.stdout.splitlines() == ["gallery", "--mask --max-jobs", "init"]
+    files = ""  # the shell's own
+    assert done.stdout.splitlines() == ["gallery", "--mask --max-jobs", "init", "show path schema", files]
     assert main(["completion", "tcsh"]) == 2
 
 

@@ -130,7 +130,7 @@ class Connection:
                 continue
             if account.family.name == job.family and account.base_url == job.base_url:
                 return account
-        raise outcomes.unowned(job)
+        raise outcomes.unowned(job, self.settings.providers)
 
     def owner(self, job: Job) -> Account | ConfigError:
         """The same account; or why there is none, for what may be done without."""

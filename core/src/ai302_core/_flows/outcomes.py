@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 
 from ai302_core import _paths
@@ -108,17 +109,19 @@ def _empty_success(account: Account, job: Job) -> str:
     return f"last it said {word!r}, with {', '.join(shown) or 'nothing where its files belong'}"
 
 
-def unowned(job: Job) -> ConfigError:
-    """The error for a job at whose address no configured provider is."""
+def unowned(job: Job, taken: Container[str]) -> ConfigError:
+    """The error for a job at whose address no configured provider is; `taken` are the names of those that are."""
     if job.sandbox:
         return ConfigError(
             f"{job.id} was made in a sandbox at {job.base_url}, which is not the one in use. It cost no money.",
             hint="A sandbox takes its jobs with it when it ends; saved files stay. Make it again.",
         )
+    names = chain([job.provider], (f"{job.provider}_{number}" for number in count(2)))
     return ConfigError(
         f"No configured provider of {job.family} is at {job.base_url}, where job {job.id} lives.",
         billed=job.billed,
-        hint=f'[providers.{job.provider}] in gen302.toml: family = "{job.family}", base_url = "{job.base_url}"',
+        hint=f"[providers.{next(name for name in names if name not in taken)}] in gen302.toml: "
+        f'family = "{job.family}", gateway = "{job.gateway}", base_url = "{job.base_url}"',
     )
 
 

@@ -72,7 +72,8 @@ class LiveLine:
         if self._job is None or self._job.id != job.id:
             self._shown.reset(self._task, percent="", age=age(job), history=tuple(self._history(job)))
         if job.status.settled and (self._job is None or self._job.status is not job.status):
-            self._shown.print(escape(f"{job.id} {phrase(job, (), age(job))}"))
+            seen = self._job is not None
+            self._shown.print(escape(f"{job.id} {phrase(job, (), age(job), seen=seen)}"))
         self._job = job
         known = job.progress is not None and not job.status.settled
         self._shown.update(

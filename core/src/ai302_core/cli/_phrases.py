@@ -36,11 +36,15 @@ def history_of(session: Session) -> History:
     return history
 
 
-def phrase(job: Job, history: Sequence[float], age: float) -> str:
-    """Where a job stands: stage, percent if the service says one, seconds since it was asked, seconds left if known."""
+def phrase(job: Job, history: Sequence[float], age: float, *, seen: bool = True) -> str:
+    """Where a job stands: stage, percent if the service says one, seconds since it was asked, seconds left if known.
+
+    seen  whether it was seen before: of one that had settled earlier nobody knows here how long it took
+    """
     percent = "" if job.progress is None or job.status.settled else f" {job.progress:.0%}"
     parts = [stage(job) if lacks_file(job) else f"{stage(job)}{percent}"]
-    parts.append(f"after {duration(age)}" if job.status.settled else f"{duration(age)} so far")
+    if seen or not job.status.settled:
+        parts.append(f"after {duration(age)}" if job.status.settled else f"{duration(age)} so far")
     left = None if job.status.settled else _policies.remaining(history, age)
     if left:
         parts.append(f"about {duration(left)} left")

@@ -69,8 +69,8 @@ class _Plain:
         now_told = (job.id, stage(job), int((job.progress or 0.0) / STEP))
         if self._told == now_told:
             return
-        self._told = now_told
-        self.stage(f"{job.id} {phrase(job, self._history(job), age(job))}")
+        seen, self._told = bool(self._told), now_told
+        self.stage(f"{job.id} {phrase(job, self._history(job), age(job), seen=seen)}")
 
     def waits(self, why: str) -> None:
         self.stage(why)

@@ -94,7 +94,9 @@ def _told(session: Session, tally: Tally, follow: Follow, tell: Callable[[Outcom
 
             with closing(_loopthread.in_thread(partial(follow, update), session.connection.release_loop)) as outcomes:
                 for outcome in outcomes:
-                    tally.rows = max(tally.rows, tally.done + 1)
+                    if outcome.job is not None:
+                        known.add(outcome.job.id)
+                    tally.rows = max(tally.rows, len(known), tally.done + 1)
                     tally.add(_verdict.OK if outcome.error is None else _verdict.exit_code(outcome.error), outcome)
                     watch.outcome(outcome)
                     if watch.covers_stdout:

@@ -89,7 +89,8 @@ _gen302() {{
         case "${{COMP_WORDS[1]}}" in
 {cases}
         esac
-        case "$here" in -*) ;; *) [ "$COMP_CWORD" -eq 2 ] || words="" ;; esac
+        words=" $words"  # a word that is no option: of those the verb has, or, where there are none, a file
+        case "$here" in -*) ;; *) [ "$COMP_CWORD" -eq 2 ] && words="${{words%% --*}}" || words="" ;; esac
     fi
     local IFS=$' \\n'
     COMPREPLY=($(compgen -W "$words" -- "$here"))
