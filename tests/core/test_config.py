@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from ai302_core import config
+from ai302_core._sqlite import open_ledger
 from ai302_core.errors import ConfigError
 
 SENTINEL = "sk-sentinel-0123456789"
@@ -394,6 +395,10 @@ def test_the_sandbox_has_a_ledger_of_its_own(write: Write, home: Path) -> None:
     assert config.ledger_url(settings) == f"sqlite:///{(config.data_dir() / 'ledger-sandbox.db').as_posix()}"
     assert config.ledger_url(settings, "sqlite:////x/live.db") == "sqlite:////x/live-sandbox.db"
     assert config.ledger_url(settings, "off") == "off"
+    for wrong in ("jobs.db", Path("jobs.db"), "postgresql://host/jobs", "sqlite:///"):
+        url = config.ledger_url(settings, wrong)  # type: ignore[arg-type]
+        with pytest.raises(ConfigError, match="No ledger is known by"):  # practice hides no mistake
+            open_ledger(url, data_dir=config.data_dir())
     write("ledger = 'sqlite:///live.db'\nunchecked = 1")
     assert config.find_ledger(env={}) == f"sqlite:///{(home / 'here/live.db').as_posix()}"
     assert config.find_ledger(env=sandbox) == f"sqlite:///{(home / 'here/live-sandbox.db').as_posix()}"

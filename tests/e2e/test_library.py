@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import pickle
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -17,7 +19,7 @@ import pytest
 from PIL import Image
 
 from ai302_core import ImageRequest, Job, ParameterError, Status, connect
-from ai302_core.errors import JobCanceled, RateLimitError
+from ai302_core.errors import AuthenticationError, DownloadError, JobCanceled, RateLimitError
 from ai302_core.sandbox import picture_size
 from ai302_midjourney import BlendRequest, DescribeRequest, ImagineRequest, MotionRequest
 
@@ -270,6 +272,9 @@ def test_a_job_from_another_ledger_is_taken_in_and_saved(shop: Shop, mode: str) 
 
 def test_what_is_no_request_job_or_key_is_told_before_money_moves(shop: Shop, mode: str) -> None:
     buyer: Any = shop.buyer(mode)
+
+    async def awaited(job: Job) -> None: ...
+
     wrong: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
         ("run", ("a lantern",), {}, "ImageRequest("),
         ("submit", (ImageRequest("a lantern"),), {"key": 4711}, "key that is text"),
@@ -277,7 +282,18 @@ def test_what_is_no_request_job_or_key_is_told_before_money_moves(shop: Shop, mo
         ("submit", (ImageRequest("a lantern"),), {"timeout": "5"}, "a timeout in seconds"),
         ("run", (ImageRequest("a lantern"),), {"timeout": "5"}, "a timeout in seconds"),
         ("run", (ImageRequest("a lantern"),), {"timeout": float("nan")}, "not nan"),
+        ("run", (ImageRequest("a lantern"),), {"on_update": awaited}, "a coroutine function would never be awaited"),
+        ("run", (ImageRequest("a lantern"),), {"on_update": 5}, "a plain function that takes a job"),
         ("wait", ("261121-aaaaaaaa",), {}, "provider.job(ID)"),
+        ("wait", ("261121-aaaaaaaa",), {"timeout": timedelta(seconds=5)}, "a timeout in seconds"),
+        ("wait", ("261121-aaaaaaaa",), {"on_update": awaited}, "a plain function that takes a job"),
+        ("act", ("261121-aaaaaaaa", "upscale-1"), {}, "as result.job is"),
+        ("open", ("261121-aaaaaaaa",), {}, "an asset, such as result.images[0]"),
+        ("adopt", (1795219200783064,), {}, "the id of a task as text"),
+        ("job", (4711,), {}, "the id, key or task of a job as text"),
+        ("jobs", (), {"status": "done"}, "there are: submitting, queued"),
+        ("jobs", (), {"status": [Status.QUEUED, "done"]}, "there are: submitting, queued"),
+        ("jobs", (), {"since": date(2026, 11, 22)}, "a moment, such as datetime("),
         ("save", ("261121-aaaaaaaa",), {}, "a job, a result or an asset"),
     ]
     for name, values, named, said in wrong:
@@ -286,3 +302,38 @@ def test_what_is_no_request_job_or_key_is_told_before_money_moves(shop: Shop, mo
     (told,) = buyer.each("run_many", ["a lantern"])
     assert told.error.message.startswith("Expected a request")
     assert shop.sandbox.paid == 0
+
+
+def test_jobs_are_listed_by_a_status_its_word_and_a_moment(shop: Shop, mode: str) -> None:
+    buyer = shop.buyer(mode)
+    job = buyer.submit(ImageRequest("a lamp"))
+    asked: list[Any] = [Status.QUEUED, "queued", ["queued"], (Status.RUNNING, Status.QUEUED), []]
+    assert [[found.id for found in buyer.jobs(status=words)] for words in asked] == [[job.id]] * 5
+    assert buyer.jobs(status="succeeded") == buyer.jobs(since=datetime.now(UTC) + timedelta(days=1)) == []
+    assert [found.id for found in buyer.jobs(since=datetime.now() - timedelta(days=1))] == [job.id]
+
+
+def test_an_error_after_money_moved_carries_the_job(shop: Shop, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever called `run` holds no job: what failed afterwards names it, and from it everything goes on."""
+    buyer = shop.buyer(mode)
+    fault = shop.sandbox.fault("download", "expired", times=None)
+    with pytest.raises(DownloadError) as missing:
+        buyer.run(ImageRequest("a lamp"), save_to=shop.folder)
+    saved = pickle.loads(pickle.dumps(missing.value)).job
+    assert (missing.value.billed, saved.status) == ("yes", Status.SUCCEEDED)
+    (told,) = buyer.each("run_many", [ImageRequest("a second lamp")], save_to=shop.folder)
+    assert told.error.job == told.job
+    fault.times = fault.hits
+    assert len(buyer.save(saved)) == 4
+
+    job = buyer.submit(ImageRequest("a third lamp"), key="third")
+    monkeypatch.setenv("GEN302_SANDBOX_KEY", "sk-wrong")
+    other = shop.buyer(mode)
+    with pytest.raises(AuthenticationError) as refused:
+        other.run(ImageRequest("a third lamp"), key="third")
+    assert refused.value.job is not None
+    assert (refused.value.billed, refused.value.job.id) == ("yes", job.id)
+    with pytest.raises(AuthenticationError) as unsent:
+        other.submit(ImageRequest("a fourth lamp"))
+    assert (unsent.value.billed, unsent.value.job) == ("no", None)
+    assert shop.sandbox.paid == 3

@@ -166,6 +166,13 @@ def test_one_key_from_many_callers_is_one_job(shop: Shop, mode: str) -> None:
     assert shop.sandbox.paid == 1
 
 
+def test_a_provider_that_is_handed_to_another_process_says_what_travels(shop: Shop, mode: str) -> None:
+    provider = shop.buyer(mode).provider
+    for hand_over in (pickle.dumps, copy.deepcopy):
+        with pytest.raises(TypeError, match=r"connect\(\) in the other one; what travels is a job"):
+            hand_over(provider)
+
+
 FORKING = """
 import json, os, sys
 from ai302_core import ImageRequest, connect

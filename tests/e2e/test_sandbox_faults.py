@@ -377,6 +377,8 @@ def test_a_script_is_obeyed_in_order(tmp_path: Path) -> None:
     ("script", "complaint"),
     [
         ('[{"where": "poll", "kind": "earthquake"}]', "earthquake"),
+        ('[{"where": "pol", "kind": "html"}]', "No call of this sandbox is named 'pol'; did you mean 'poll'?"),
+        ('[{"where": "submit:paint", "kind": "html"}]', "No call of this sandbox is named 'submit:paint'"),
         ('[{"where": "poll"}]', "kind"),
         ('[{"where": "poll", "kind": "html", "seconds": 3}]', "seconds"),
         ('[{"where": "poll", "kind": "html", "times": 0}]', "times"),

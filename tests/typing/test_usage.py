@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -25,6 +26,14 @@ def test_mypy_knows_every_type() -> None:
 
 def test_pyright_knows_every_type() -> None:
     check("pyright", "--pythonpath", sys.executable)  # its settings name the file
+
+
+def test_who_completes_names_sees_the_lazy_ones() -> None:
+    """jedi, behind notebooks and several editors, takes a plain `TYPE_CHECKING = False` at its word."""
+    for name in ("__init__", "_opening"):
+        module = ast.parse((ROOT / f"core/src/ai302_core/{name}.py").read_text("utf-8"))
+        flags = [line for line in module.body if isinstance(line, ast.AnnAssign)]
+        assert [ast.unparse(line) for line in flags] == ["TYPE_CHECKING: bool = False"]
 
 
 def test_every_public_method_is_used() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing, closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from os import PathLike
@@ -73,6 +74,8 @@ def sync() -> None:
             assert_type(outcome, Outcome)
         for outcome in hero.run_many({"a": ImageRequest("a")}, again=True, lenient=True):
             assert_type(outcome.error, Ai302Error | None)
+        with closing(hero.run_many([ImageRequest("a")])) as some:
+            assert_type(next(some), Outcome)
         assert_type(hero.act(job, "upscale-2", key="big", timeout=5), Job)
         assert_type(hero.act(job, "zoom-custom", prompt="wider"), Job)
         assert_type(hero.act_all(job, "imagine-all", key="four"), list[Job])
@@ -114,6 +117,8 @@ async def unsync() -> None:
             assert_type(outcome, Outcome)
         async for outcome in hero.run_many({"a": ImageRequest("a")}, again=True, lenient=True):
             assert_type(outcome.result, Result | None)
+        async with aclosing(hero.run_many([ImageRequest("a")])) as some:
+            assert_type(await anext(some), Outcome)
         assert_type(await hero.act(job, "upscale-2", key="big", timeout=5), Job)
         assert_type(await hero.act(job, "zoom-custom", prompt="wider"), Job)
         assert_type(await hero.act_all(job, "imagine-all", key="four"), list[Job])
@@ -177,3 +182,4 @@ def errors(provider: Provider, request: ImageRequest) -> None:
         assert_type(error.retry_after, float | None)
     except Ai302Error as error:
         assert_type(error.message, str)
+        assert_type(error.job, Job | None)

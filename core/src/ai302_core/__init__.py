@@ -8,7 +8,7 @@
 Durations are seconds, sizes pixels, moments aware UTC, everywhere.
 """
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False  # the type is for jedi, which completes in notebooks: it reads a plain False as never
 if TYPE_CHECKING:
     from ._opening import aconnect, connect
     from .assets import Asset, Media, MediaRef

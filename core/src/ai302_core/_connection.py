@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from math import inf
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from . import _http, _sqlite, config, registry
 from ._accounts import Account
@@ -28,7 +28,7 @@ from .ledger import Ledger, Limits, named
 from .requests import ImageRequest, Request, VideoRequest, expect
 
 T = TypeVar("T")
-_REQUEST, _JOB = 'a request such as ImageRequest("a lantern")', "a job; provider.job(ID) finds one by its id or key"
+_REQUEST, _JOB = 'a request such as ImageRequest("a lantern")', "a job, as result.job is; provider.job(ID) finds one"
 
 
 class Connection:
@@ -62,6 +62,12 @@ class Connection:
         self._sync: dict[Timeouts, SyncDriver] = {}
         self._async: dict[Timeouts, AsyncDriver] = {}
         self.sending: Callable[[Call | Sleep], object] | None = None
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "A provider stays in its process: it holds connections and a key. Call connect() in the other one; "
+            "what travels is a job, as job.to_json() or pickled."
+        )
 
     def driver(self, owner: Account | ConfigError) -> SyncDriver:
         """The sync driver with this account's timeouts; without an account for what concerns the ledger alone."""

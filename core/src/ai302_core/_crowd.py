@@ -119,6 +119,8 @@ class Crowd:
         self._hand_out(replace(outcome, error=error))
 
     def _hand_out(self, outcome: Outcome) -> None:
+        if outcome.error is not None:
+            outcome.error.job = outcome.error.job or outcome.job
         self._done.append(outcome)
         self._news.set()
 

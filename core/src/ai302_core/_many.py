@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, TypeVar
@@ -31,7 +31,7 @@ async def run_many(
     lenient: bool,
     save_to: str | None,
     webhook: str | None = None,
-) -> AsyncIterator[Outcome]:
+) -> AsyncGenerator[Outcome, None]:
     """Outcomes of many requests as they settle; requests are pulled only as they can be sent, and outcomes are read."""
     pairs = requests.items() if isinstance(requests, Mapping) else ((None, request) for request in requests)
     order = Order(again=again, lenient=lenient, save_to=save_to, webhook=webhook)
@@ -49,7 +49,7 @@ class Wanted:
     job: Job | None = None
 
 
-async def run_wanted(connection: Connection, wanted: Iterable[Wanted], crowd: Crowd) -> AsyncIterator[Outcome]:
+async def run_wanted(connection: Connection, wanted: Iterable[Wanted], crowd: Crowd) -> AsyncGenerator[Outcome, None]:
     """Outcomes of many as they settle; the next is pulled only when it can be sent."""
     gate = asyncio.Semaphore(PAID_AT_ONCE + AHEAD)
     members_of = _FirstInThread(connection.members)
@@ -67,7 +67,7 @@ async def run_wanted(connection: Connection, wanted: Iterable[Wanted], crowd: Cr
                 job = await driver.pay(partial(routing.submit, members, entry.request, order))
             owner = connection.owning(job)
         except Ai302Error as problem:
-            return crowd.failed(replace(outcome, job=getattr(problem, "job", None) or entry.job), problem)
+            return crowd.failed(replace(outcome, job=problem.job or entry.job), problem)
         finally:
             gate.release()
         return await crowd.take_on(owner, job, outcome)
@@ -103,7 +103,7 @@ class _FirstInThread(Generic[W, R]):
             self._known.add(kind)
 
 
-async def follow(connection: Connection, pages: Iterable[Sequence[Job]], crowd: Crowd) -> AsyncIterator[Outcome]:
+async def follow(connection: Connection, pages: Iterable[Sequence[Job]], crowd: Crowd) -> AsyncGenerator[Outcome, None]:
     """Outcomes of jobs that were bought already. A page is asked for, in a thread, when the one before is taken on."""
     owner_of = _FirstInThread(connection.owning)
 
@@ -130,7 +130,9 @@ async def follow(connection: Connection, pages: Iterable[Sequence[Job]], crowd: 
         yield outcome
 
 
-async def resume(connection: Connection, to: str | None, on_update: OnUpdate | None = None) -> AsyncIterator[Outcome]:
+async def resume(
+    connection: Connection, to: str | None, on_update: OnUpdate | None = None
+) -> AsyncGenerator[Outcome, None]:
     """Outcomes of every open job of the ledger, and of settled ones whose files are missing."""
     ledger = connection.ledger
     # No task: whoever cancels all of them would not learn what was leased.

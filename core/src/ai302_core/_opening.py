@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False  # the type is for jedi, which completes in notebooks: it reads a plain False as never
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping

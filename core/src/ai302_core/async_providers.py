@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import to_thread
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from ._flows.submitting import Order
 from ._flows.waiting import OnUpdate
 from .assets import Asset
 from .jobs import Cost, Job, Model, Outcome, Preview, Result, Status
+from .ledger import listed
 from .providers import Target, path_text
 from .requests import Request
 
@@ -62,6 +63,7 @@ class AsyncProvider:
 
     async def wait(self, job: Job, *, timeout: float | None = None, on_update: OnUpdate | None = None) -> Result:
         """See `Provider.wait`."""
+        additions.check_following(timeout, on_update)
         return await self._settled(job, timeout, on_update)
 
     async def _settled(
@@ -88,7 +90,7 @@ class AsyncProvider:
         webhook: str | None = None,
     ) -> Result:
         """See `Provider.run`."""
-        additions.check_timeout(timeout)
+        additions.check_following(timeout, on_update)
         job = await self.submit(request, key=key, again=again, lenient=lenient, save_to=save_to, webhook=webhook)
         if on_update is not None:
             on_update(job)
@@ -107,7 +109,7 @@ class AsyncProvider:
         lenient: bool = False,
         save_to: Target | None = None,
         webhook: str | None = None,
-    ) -> AsyncIterator[Outcome]:
+    ) -> AsyncGenerator[Outcome, None]:
         """See `Provider.run_many`."""
         return _many.run_many(
             self._connection, requests, again=again, lenient=lenient, save_to=path_text(save_to), webhook=webhook
@@ -189,7 +191,7 @@ class AsyncProvider:
 
     async def open(self, asset: Asset) -> BinaryIO:
         """See `Provider.open`."""
-        account = await to_thread(self._connection.of, None, asset.kind)
+        account = await to_thread(self._connection.of, None, outcomes.kind_of(asset))
         return await self._connection.async_driver(account).run(downloads.open_stream(asset, base_url=account.base_url))
 
     async def dry_run(self, request: Request, *, lenient: bool = False, webhook: str | None = None) -> Preview:
@@ -215,10 +217,9 @@ class AsyncProvider:
         self, *, status: Sequence[Status] = (), since: datetime | None = None, text: str = "", limit: int | None = None
     ) -> list[Job]:
         """See `Provider.jobs`."""
-        ledger = self._connection.ledger
-        return await to_thread(ledger.jobs, status=status, since=since, text=text, limit=limit)
+        return await to_thread(listed, self._connection.ledger, status, since, text, limit)
 
-    def resume(self, save_to: Target | None = None) -> AsyncIterator[Outcome]:
+    def resume(self, save_to: Target | None = None) -> AsyncGenerator[Outcome, None]:
         """See `Provider.resume`."""
         return _many.resume(self._connection, path_text(save_to))
 

@@ -279,7 +279,7 @@ def ledger_url(settings: Settings, ledger: str | None = None) -> str | None:
 
     Under GEN302_SANDBOX another file beside it, so that no sandbox job ever answers a live order.
     """
-    return _ledger(ledger or settings.ledger, sandbox=settings.sandbox is not None)
+    return _ledger(str(ledger) if ledger else settings.ledger, sandbox=settings.sandbox is not None)
 
 
 def find_ledger(config: Config | None = None, *, env: Mapping[str, str] | None = None) -> str | None:
@@ -300,12 +300,12 @@ def find_download_timeout(provider: str, config: Config | None = None) -> float 
 
 
 def _ledger(url: str | None, *, sandbox: bool) -> str | None:
-    if not sandbox or url in ("off", ":memory:"):
+    if not sandbox:
         return url
-    if url is not None and url.startswith("sqlite:///"):
-        path = Path(url.removeprefix("sqlite:///"))
-        return f"sqlite:///{path.with_stem(path.stem + '-sandbox').as_posix()}"
-    return f"sqlite:///{(data_dir() / 'ledger-sandbox.db').as_posix()}"
+    path = data_dir() / "ledger.db" if url is None else Path(url.removeprefix("sqlite:///"))
+    if url is not None and not (url.startswith("sqlite:///") and path.name):
+        return url  # what it is for real: no file, or refused
+    return f"sqlite:///{path.with_stem(path.stem + '-sandbox').as_posix()}"
 
 
 def schema_json() -> dict[str, Any]:

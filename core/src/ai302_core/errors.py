@@ -66,10 +66,12 @@ class Ai302Error(Exception):
     billed     "no": nothing was paid; "yes": it was, the job exists; "unknown": look before you pay again
     retryable  the same call may succeed later without a change
     hint       the next thing to do, usually a command; may be empty
+    job        the job that was bought by then, as it was last seen; None when there is none
     """
 
     billed: Billed = "no"
     retryable: bool = False
+    job: Job | None = None
 
     def __init__(
         self, message: str, *, billed: Billed | None = None, retryable: bool | None = None, hint: str = ""
@@ -227,6 +229,8 @@ class JobError(Ai302Error):
 
     job  the snapshot at the time of the error
     """
+
+    job: Job
 
     def __init__(self, message: str, *, job: Job, **details: Any) -> None:
         details.setdefault("billed", job.billed)

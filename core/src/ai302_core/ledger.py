@@ -16,8 +16,20 @@ from typing import Any, Protocol
 
 from .errors import LedgerError, ParameterError
 from .jobs import Job, Status
+from .requests import expect
 
-__all__ = ["UNREADABLE", "Claim", "FileRecord", "Intent", "Ledger", "Limits", "named", "unreadable", "unrecorded"]
+__all__ = [
+    "UNREADABLE",
+    "Claim",
+    "FileRecord",
+    "Intent",
+    "Ledger",
+    "Limits",
+    "listed",
+    "named",
+    "unreadable",
+    "unrecorded",
+]
 
 UNREADABLE = "unreadable"
 """The notice of a job whose row another program spoiled: listed with what is still known of it, and no more."""
@@ -207,7 +219,7 @@ class Ledger(Protocol):
 
 def named(ledger: Ledger, ref: str) -> Job:
     """The one job `ref` names, see `Ledger.find`. Raises ParameterError for none or several, LedgerError."""
-    found = ledger.find(ref)
+    found = ledger.find(expect(ref, str, "the id, key or task of a job as text"))
     if len(found) == 1 or (found and found[0].id == ref):
         if (trouble := unreadable(found[0])) is not None:
             raise trouble
@@ -216,6 +228,17 @@ def named(ledger: Ledger, ref: str) -> Job:
         names = ", ".join(job.id for job in found[:5])
         raise ParameterError(f"{ref!r} names {len(found)} jobs: {names}. Say more letters.")
     raise _unknown(ledger, ref)
+
+
+def listed(ledger: Ledger, status: Sequence[Status], since: datetime | None, text: str, limit: int | None) -> list[Job]:
+    """What a caller asked of `Ledger.jobs`: a lone status, or its word, is one as well. Raises ParameterError."""
+    try:
+        asked = [Status(word) for word in ((status,) if isinstance(status, str) else status)]
+    except ValueError as problem:
+        known = ", ".join(Status)
+        raise ParameterError(f"status: {problem}; there are: {known}.", field="status") from None
+    since = since and expect(since, datetime, "a moment, such as datetime(2026, 11, 22, tzinfo=UTC)")
+    return ledger.jobs(status=asked, since=since, text=text, limit=limit)
 
 
 def unreadable(job: Job) -> LedgerError | None:

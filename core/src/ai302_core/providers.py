@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from ._flows.submitting import Order
 from ._flows.waiting import OnUpdate
 from .assets import Asset
 from .jobs import Cost, Job, Model, Outcome, Preview, Result, Status
+from .ledger import listed
 from .requests import Request
 
 __all__ = ["OnUpdate", "Provider"]
@@ -88,6 +89,7 @@ class Provider:
 
         Raises JobError; JobTimeout leaves the job alive. At once for INPUT_REQUIRED and UNCONFIRMED.
         """
+        additions.check_following(timeout, on_update)
         return self._settled(job, timeout, on_update)
 
     def _settled(self, job: Job, timeout: float | None, on_update: OnUpdate | None, *, bought: bool = False) -> Result:
@@ -112,7 +114,7 @@ class Provider:
         webhook: str | None = None,
     ) -> Result:
         """Submit, wait, and save if `save_to` says where. See `submit`, `wait` and `save` for what is raised."""
-        additions.check_timeout(timeout)
+        additions.check_following(timeout, on_update)
         job = self.submit(request, key=key, again=again, lenient=lenient, save_to=save_to, webhook=webhook)
         if on_update is not None:
             on_update(job)
@@ -132,7 +134,7 @@ class Provider:
         lenient: bool = False,
         save_to: Target | None = None,
         webhook: str | None = None,
-    ) -> Iterator[Outcome]:
+    ) -> Generator[Outcome, None]:
         """Run many requests at once and yield each outcome as it settles; a mapping's keys name the intentions."""
         from . import _loopthread, _many
 
@@ -234,7 +236,7 @@ class Provider:
         """The asset's content as a binary file, complete and checked before the first byte. Raises DownloadError."""
         from . import downloads
 
-        account = self._connection.of(None, asset.kind)
+        account = self._connection.of(None, outcomes.kind_of(asset))
         return self._connection.driver(account).run(downloads.open_stream(asset, base_url=account.base_url))
 
     def dry_run(self, request: Request, *, lenient: bool = False, webhook: str | None = None) -> Preview:
@@ -267,9 +269,9 @@ class Provider:
         self, *, status: Sequence[Status] = (), since: datetime | None = None, text: str = "", limit: int | None = None
     ) -> list[Job]:
         """Jobs of the ledger, newest first. Raises LedgerError."""
-        return self._connection.ledger.jobs(status=status, since=since, text=text, limit=limit)
+        return listed(self._connection.ledger, status, since, text, limit)
 
-    def resume(self, save_to: Target | None = None) -> Iterator[Outcome]:
+    def resume(self, save_to: Target | None = None) -> Generator[Outcome, None]:
         """Finish every open job of the ledger nobody else follows; yields each as it settles. Pays for nothing."""
         from . import _loopthread, _many
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from dataclasses import replace
 from urllib.parse import quote, urlsplit
@@ -32,6 +33,18 @@ def check_timeout(timeout: float | None) -> None:
     """Refuse what is no number of seconds: compared once something was paid, it would raise then."""
     if timeout is not None and math.isnan(expect(timeout, (float, int), "a timeout in seconds, such as 60")):
         raise ParameterError("timeout: expected seconds, such as 60, not nan. Nothing was sent.", field="timeout")
+
+
+def check_following(timeout: float | None, on_update: object) -> None:
+    """Refuse, before money moves, terms of a wait that cannot be kept. Raises ParameterError."""
+    check_timeout(timeout)
+    if on_update is not None and (not callable(on_update) or inspect.iscoroutinefunction(on_update)):
+        raise ParameterError(
+            "on_update: expected a plain function that takes a job; a coroutine function would never be awaited. "
+            "Nothing was sent.",
+            field="on_update",
+            hint="Let a plain function put the job into an asyncio.Queue, or start a task with it.",
+        )
 
 
 def check_webhook(account: Account, operation: Operation, address: str | None) -> None:

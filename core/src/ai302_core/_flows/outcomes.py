@@ -144,3 +144,8 @@ def subject(what: Job | Result | Asset) -> tuple[Job | None, tuple[Asset, ...]]:
         return None, (what,)
     job = what.job if isinstance(what, Result) else what
     return job, expect(job, Job, "a job, a result or an asset").assets
+
+
+def kind_of(asset: Asset) -> str:
+    """What kind of file it is to open. Raises ParameterError for what is no asset."""
+    return expect(asset, Asset, "an asset, such as result.images[0]").kind

@@ -16,6 +16,7 @@ from ai302_core.errors import Ai302Error, ApiError, LedgerError, ParameterError,
 from ai302_core.family import Operation
 from ai302_core.jobs import Job, Notice, Status
 from ai302_core.ledger import Ledger, unreadable
+from ai302_core.requests import expect
 
 from . import looking, outcomes, planning, receipts, waiting
 from .waiting import OnUpdate
@@ -37,9 +38,13 @@ def settle(
     bought  the job comes from a submit a moment ago: where its receipt was written it is not read again, and what
             another process did since the next look tells
     """
-    if not (bought and job.status.followed and receipts.written(job)):
-        job = yield from ready(account, job, timeout)
-    return (yield from waiting.follow(account, job, timeout=timeout, on_update=on_update))
+    try:
+        if not (bought and job.status.followed and receipts.written(job)):
+            job = yield from ready(account, job, timeout)
+        return (yield from waiting.follow(account, job, timeout=timeout, on_update=on_update))
+    except Ai302Error as problem:
+        problem.job = problem.job or job  # whoever called `run` holds no job yet
+        raise
 
 
 def ready(account: Account, job: Job, timeout: float | None = None) -> Flow[Job]:
@@ -164,6 +169,7 @@ def adopt(account: Account, remote_id: str, operation_name: str | None) -> Flow[
 
     Without an operation it is asked for wherever the family looks at tasks, one after the other.
     """
+    expect(remote_id, str, 'the id of a task as text, such as "1795219200783064"')
     task = account.family.name, account.base_url, remote_id
     found = yield from Record(lambda ledger: ledger.find(remote_id))
     known = [job for job in found if (job.family, job.base_url, job.remote_id) == task]
@@ -222,7 +228,11 @@ def save(
     target = to if to is not None else remembered or "."
     if to is not None and to != remembered:
         yield from Record(lambda ledger: ledger.set_destination(job.id, target))
-    files, notices = yield from downloads.save(job, job.assets, target, roles=roles, sidecar=sidecar)
+    try:
+        files, notices = yield from downloads.save(job, job.assets, target, roles=roles, sidecar=sidecar)
+    except Ai302Error as problem:
+        problem.job = job
+        raise
     return list(files), tuple(notices)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from os import PathLike
 from pathlib import Path
@@ -15,6 +17,8 @@ from ai302_core.errors import ParameterError
 from .vocabulary import Route
 
 __all__ = ["CALLBACK_FAULTS", "FAULTS", "Fault", "FaultBook", "read_faults"]
+
+_WORD = re.compile(r"[\w:.-]+")  # no pattern, no path: the name of a call
 
 # The option `accept` says whether the service does its work before the fault hides it.
 FAULTS: Mapping[str, frozenset[str]] = {
@@ -92,11 +96,18 @@ class FaultBook:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self.refuse: Callable[[float], None] = lambda seconds: None
-        self.kinds = {*FAULTS, *(kind for route in routes for kind in route.faults)}
+        known = tuple(routes)
+        self.kinds = {*FAULTS, *(kind for route in known for kind in route.faults)}
+        self.names = {name for route in known for name in (route.name, route.name.partition(":")[0])}
         self.armed: list[Fault] = []
 
     def arm(self, where: str, kind: str, times: int | None = 1, **options: Any) -> Fault:
-        """Arm one. Raises ParameterError for an unknown kind or option."""
+        """Arm one. Raises ParameterError for an unknown kind, option or name of a call."""
+        if _WORD.fullmatch(where) and where != "callback" and kind != "refuse" and where not in self.names:
+            # It would never happen, and a test that waits for it would pass without it.
+            near = get_close_matches(where, self.names, 1)
+            meant = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(self.names))}."
+            raise ParameterError(f"No call of this sandbox is named {where!r}; {meant}", field="where")
         if where == "callback" and kind not in CALLBACK_FAULTS:
             known = ", ".join(CALLBACK_FAULTS)
             raise ParameterError(f"To a callback there happens one of {known}, not {kind!r}.", field="kind")
