@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import string
+import traceback
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -205,6 +206,17 @@ def test_every_error_travels_to_another_process(name: str) -> None:
     assert (type(copy), str(copy), vars(copy)) == (cls, "what happened", vars(error))
     assert isinstance(error, Ai302Error)
     assert error.billed in ("yes", "no", "unknown")
+
+
+def test_a_traceback_tells_what_to_do_next() -> None:
+    error = ParameterError("what happened")
+    assert traceback.format_exception_only(error)[1:] == []
+    for hint in ("gen302 doctor", "gen302 jobs"):  # who knows more says it later
+        error.hint = hint
+    error.add_note("while the order was packed")
+    for told in (error, pickle.loads(pickle.dumps(error))):
+        assert (str(told), told.hint) == ("what happened", "gen302 jobs")
+        assert traceback.format_exception_only(told)[1:] == ["gen302 jobs\n", "while the order was packed\n"]
 
 
 def test_content_is_caught_by_one_name_before_and_after_the_start() -> None:

@@ -105,6 +105,19 @@ def test_the_python_of_a_document_runs_from_top_to_bottom(paths: list[Path], els
     assert "Traceback" not in done.stderr
 
 
+def test_the_test_of_a_recipe_passes_as_it_stands() -> None:
+    (text,) = (text for _, text in blocks(ROOT / "docs/recipes.md", "python") if "\ndef test_" in text)
+    Path("test_recipe.py").write_text(text, "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_recipe.py"],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+    assert (done.returncode, "1 passed" in done.stdout) == (0, True), done.stdout + done.stderr
+
+
 @cache
 def options_of(verb: str) -> frozenset[str]:
     """The options a verb's help tells of."""

@@ -24,7 +24,11 @@ __all__ = ["AsyncProvider"]
 
 
 class AsyncProvider:
-    """The same names, awaited. A paid request never rides on a coroutine: a canceled caller loses no receipt."""
+    """The same names as `Provider`, with the same arguments, awaited; `async with`, and `aclose` for `close`.
+
+    `run_many` and `resume` are not awaited but looped over with `async for`.
+    A paid request never rides on a coroutine: a canceled caller loses no receipt.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

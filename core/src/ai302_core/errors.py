@@ -72,6 +72,7 @@ class Ai302Error(Exception):
     billed: Billed = "no"
     retryable: bool = False
     job: Job | None = None
+    _hint = ""
 
     def __init__(
         self, message: str, *, billed: Billed | None = None, retryable: bool | None = None, hint: str = ""
@@ -83,6 +84,16 @@ class Ai302Error(Exception):
             self.billed = billed
         if retryable is not None:
             self.retryable = retryable
+
+    @property
+    def hint(self) -> str:
+        """The next thing to do; a traceback shows it beneath the message, as a note of the error."""
+        return self._hint
+
+    @hint.setter
+    def hint(self, text: str) -> None:
+        notes = [note for note in getattr(self, "__notes__", ()) if note != self._hint]
+        self._hint, self.__notes__ = text, [text, *notes] if text else notes
 
     def __str__(self) -> str:
         return self.message

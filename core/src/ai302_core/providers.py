@@ -135,7 +135,10 @@ class Provider:
         save_to: Target | None = None,
         webhook: str | None = None,
     ) -> Generator[Outcome, None]:
-        """Run many requests at once and yield each outcome as it settles; a mapping's keys name the intentions."""
+        """Run many requests at once and yield each outcome as it settles; a mapping's keys name the intentions.
+
+        A loop that is left early submits nothing more; what was bought lives on, see `resume`.
+        """
         from . import _loopthread, _many
 
         make = partial(
@@ -221,6 +224,9 @@ class Provider:
     ) -> list[Path]:
         """Put the files on disk; again is free. A folder, or a template such as "{date}/{id}-{n}".
 
+        to     None: where the submit said, else the working folder
+        roles  such as ["grid"], instead of the deliverables
+
         Raises DownloadError when a file cannot be had; the job is fine and paid.
         """
         from . import downloads
@@ -268,7 +274,10 @@ class Provider:
     def jobs(
         self, *, status: Sequence[Status] = (), since: datetime | None = None, text: str = "", limit: int | None = None
     ) -> list[Job]:
-        """Jobs of the ledger, newest first. Raises LedgerError."""
+        """Jobs of the ledger, newest first, without their `raw`. Raises ParameterError, LedgerError.
+
+        since, text   made then or later, no time zone means local time; words of the request, case ignored
+        """
         return listed(self._connection.ledger, status, since, text, limit)
 
     def resume(self, save_to: Target | None = None) -> Generator[Outcome, None]:
