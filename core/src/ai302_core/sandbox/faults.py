@@ -19,6 +19,7 @@ from .vocabulary import Route
 __all__ = ["CALLBACK_FAULTS", "FAULTS", "Fault", "FaultBook", "read_faults"]
 
 _WORD = re.compile(r"[\w:.-]+")  # no pattern, no path: the name of a call
+_USUAL = ("submit", "poll", "list", "cancel", "upload", "download")  # names of calls that not every family makes
 
 # The option `accept` says whether the service does its work before the fault hides it.
 FAULTS: Mapping[str, frozenset[str]] = {
@@ -98,7 +99,7 @@ class FaultBook:
         self.refuse: Callable[[float], None] = lambda seconds: None
         known = tuple(routes)
         self.kinds = {*FAULTS, *(kind for route in known for kind in route.faults)}
-        self.names = {name for route in known for name in (route.name, route.name.partition(":")[0])}
+        self.names = {*_USUAL, *(name for route in known for name in (route.name, route.name.partition(":")[0]))}
         self.armed: list[Fault] = []
 
     def arm(self, where: str, kind: str, times: int | None = 1, **options: Any) -> Fault:
