@@ -292,6 +292,21 @@ def test_a_host_that_confuses_ranges_is_asked_for_the_whole(part: Part, wrong: A
     assert host.ranges[-1] is None
 
 
+@pytest.mark.parametrize(
+    "told",
+    [{"etag": '"v2"'}, {"etag": '"v1"'}, {}],
+    ids=["its own validator", "that of the first, and another length", "no validator"],
+)
+def test_the_rest_of_another_file_is_not_put_behind_the_beginning_of_the_first(
+    part: Part, told: Mapping[str, str]
+) -> None:
+    other = png(200 if told.get("etag") == '"v2"' else 220)
+    rest = {"content-range": f"bytes 70000-{len(other) - 1}/{len(other)}", **told}
+    host = Host(ranged(PICTURE, stop=70000), lambda step: written(step, 206, rest, other[70000:]), body(other))
+    assert fetch(part, host).path.read_bytes() == other
+    assert host.ranges == [None, "bytes=70000-", None]
+
+
 def test_short_empty_html_and_busy_answers_are_tried_again_with_growing_pauses(part: Part) -> None:
     host = Host(fails, says(502), says(429, retry_after="7"), body(b""), body(PICTURE))
     assert fetch(part, host).path.read_bytes() == PICTURE

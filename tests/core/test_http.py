@@ -375,6 +375,28 @@ def test_two_loops_in_a_row_a_thread_and_a_second_close(serve: Any, transport: T
     assert len(server.requests) == 49
 
 
+def test_a_thread_that_comes_while_a_child_forgets_gets_no_connection_of_its_parent(
+    serve: Any, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(lambda peer, head, n: peer.sendall(OK))
+    transport.send(Call("POST", server.url), paid=True)
+    parents, taken = list(transport._clients), []
+    here, lock = os.getpid(), threading.Lock
+
+    def in_between() -> Any:
+        if not taken:
+            taken.append(None)
+            taken.append(transport._taken(server.url, paid=True)[0])  # another thread of the child
+        return lock()
+
+    monkeypatch.setattr(threading, "Lock", in_between)
+    monkeypatch.setattr(os, "getpid", lambda: here + 1)
+    transport._ready()
+    assert taken[1] not in parents
+    for line in (*parents, taken[1]):
+        line.client.close()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fork_uses_connections_of_its_own(serve: Any, transport: Transport) -> None:

@@ -195,8 +195,9 @@ class AsyncDriver:
 
     def _pool(self, name: str, size: int) -> ThreadPoolExecutor:
         if self._pid != os.getpid():
-            self._pid, self._pools, self._paying = os.getpid(), {}, set()
+            self._pools, self._paying = {}, set()
             self.sync.places = _turns.Places(_turns.PAID_AT_ONCE)
+            self._pid = os.getpid()
         if name not in self._pools:
             self._pools[name] = ThreadPoolExecutor(size, thread_name_prefix=f"gen302-{name}")
         return self._pools[name]

@@ -61,7 +61,6 @@ class Transport:
     def _forget(self) -> None:
         # Sockets of a parent process are left alone, not closed: they are still the parent's.
         self._left = getattr(self, "_clients", None)
-        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._clients: list[_Line] = []
         self._shelf: dict[bool, list[_Line]] = {True: [], False: []}
@@ -69,6 +68,7 @@ class Transport:
         self._free: dict[bool, _Line] = {}
         self._loops: dict[int, _OnLoop] = {}
         self._context: ssl.SSLContext | None = None
+        self._pid = os.getpid()  # last: a thread that comes meanwhile must find none of them
 
     def _ready(self) -> None:
         if self._pid != os.getpid():

@@ -137,7 +137,7 @@ def _judged(
     if (total or 0) > limit or (got.broken and got.size >= limit):
         yield from Save(part.restart)
         raise refuse(asset, f"it is larger than the limit of {limit} bytes", retryable=False)
-    if got.status == 206 and start != before:
+    if got.status == 206 and (start != before or not part.goes_on(got.headers, total)):
         yield from Save(part.restart)
         return _Trouble("the file host sent another part of the file than was asked for"), -1
     if got.broken or (total is not None and got.size < total):

@@ -93,6 +93,16 @@ class Part:
         etag = str(self._known.get("etag") or "")
         return etag if etag.startswith('"') else str(self._known.get("modified") or "")
 
+    def goes_on(self, headers: Mapping[str, str], total: int | None) -> bool:
+        """Whether a rest is of the file that was begun: a host may ignore If-Range, and send that of another one.
+
+        total  bytes of the whole file, as the rest says
+        """
+        strong = str(self._known.get("etag") or "").startswith('"')
+        said = headers.get("etag" if strong else "last-modified")
+        length = self._known.get("length")
+        return said in (None, self._validator()) and (None in (total, length) or str(total) == length)
+
     def headers(self) -> dict[str, str]:
         """The request's headers: the rest only, where it provably belongs to what is there."""
         headers = {"accept": "*/*", "accept-encoding": "identity"}
@@ -105,7 +115,8 @@ class Part:
         if status == 200:
             before = self._known
             coded = headers.get("content-encoding", "identity") != "identity"
-            self._known = {} if coded else {"etag": headers.get("etag"), "modified": headers.get("last-modified")}
+            told = {"etag": "etag", "modified": "last-modified", "length": "content-length"}
+            self._known = {} if coded else {name: headers.get(header) for name, header in told.items()}
             # Where nothing was known, a crash of the machine can only lose this note, and the bytes with it.
             self._write(durable=bool(before or self.size))
 
