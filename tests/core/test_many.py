@@ -85,6 +85,25 @@ def test_what_starts_while_all_is_closed_is_closed_too() -> None:
     assert asyncio.run(left()) == 0
 
 
+def test_work_that_is_canceled_from_elsewhere_ends_the_whole() -> None:
+    async def waited() -> None:
+        crowd = Crowd(SimpleNamespace(bells=Bells()), None)  # type: ignore[arg-type]
+        crowd._agenda = Waiting()  # type: ignore[assignment]
+
+        async def canceled() -> None:
+            raise asyncio.CancelledError  # as a family's function may
+
+        async def feed() -> None:
+            crowd.expected += 1
+            crowd.start(canceled())
+
+        async with asyncio.timeout(60):
+            await anext(crowd.outcomes(feed))
+
+    with pytest.raises(RuntimeError, match="canceled from elsewhere"):
+        asyncio.run(waited())
+
+
 def test_what_is_closed_before_it_began_is_no_warning() -> None:
     async def closed() -> None:
         crowd = Crowd(SimpleNamespace(bells=Bells()), None)  # type: ignore[arg-type]

@@ -110,8 +110,9 @@ class Crowd:
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Work that fails with anything but an error of ours is a bug; it must end the whole, not hang it."""
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self._crash = task.exception()
+        crash = RuntimeError("The work on a job was canceled from elsewhere.") if task.cancelled() else task.exception()
+        if crash is not None:
+            self._crash = crash
             self._news.set()
 
     def failed(self, outcome: Outcome, error: Ai302Error) -> None:
