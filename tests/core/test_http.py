@@ -380,7 +380,8 @@ def test_a_thread_that_comes_while_a_child_forgets_gets_no_connection_of_its_par
 ) -> None:
     server = serve(lambda peer, head, n: peer.sendall(OK))
     transport.send(Call("POST", server.url), paid=True)
-    parents, taken = list(transport._clients), []
+    parents = list(transport._clients)
+    taken: list[Any] = []
     here, lock = os.getpid(), threading.Lock
 
     def in_between() -> Any:

@@ -242,6 +242,7 @@ def test_a_gateway_that_redirects_a_paid_request_is_not_followed(account: Any, h
         ({"code": 7, "message": "busy", "data": {"id": 777}}, 429),
         ({"data": {"id": 777}}, 429),
         ({"data": {"id": 777}}, 400),
+        ({"data": {"id": 777}}, 307),
         ({"code": 4, "message": "odd", "data": {"id": 777}}, 400),
         ({"code": 4, "message": "late"}, 408),
         ({"code": 4, "message": "gone"}, 499),

@@ -77,7 +77,8 @@ def decide(account: Account, made: Plan, job: Job, answer: Reply | TransportErro
         return unclear(job, f"it has {code}{known}{words}{task}.", now, answer)
     if said is not None:
         return _refused(account, job, said, answer, now)
-    if answer.status in (301, 307, 308):  # "ask there instead"; a 302 or 303 may also be the answer to what was done
+    # "Ask there instead"; a 302 or 303 may also be the answer to what was done.
+    if answer.status in (301, 307, 308) and named is None:
         target = answer.headers.get("location", "")[:200]
         error = ReplyError(
             f"{account.base_url} sends us on to {target!r}; a paid request is never redirected. Nothing was created.",
