@@ -54,7 +54,9 @@ def run(site: Path, told_by: Run) -> Run:
             "sys.addaudithook(lambda event, _: started.append(event) if event == 'subprocess.Popen' else None)\n"
             "def tried():\n"
             "    started.clear()\n"
-            "    reports = [one for one in registry.report(remembered=True) if one.plugin.location == str(site)]\n"
+            # All in one process, however slow the machine is: whose turn did not come would have one of his own.
+            "    reports = registry.report(limit=240, remembered=True)\n"
+            "    reports = [one for one in reports if one.plugin.location == str(site)]\n"
             "    return [len(started), sorted(one.plugin.name for one in reports if not one.ok)]\n"
             f"{program}"
         )
@@ -87,10 +89,10 @@ def test_what_breaks_after_it_was_remembered_is_shown_broken(site: Path, run: Ru
         "changed((site / 'ai302_acme.py', '1 / 0'), (site / 'ai302_zeta/sizes.txt', '1:1'))\n"
         "changed((site / 'helper_of_acme.py', '1 / 0'))\n"
         "(site / 'helper_of_acme.py').unlink()\n"
-        "told.append([one.ok for one in registry.report(remembered=True) if one.plugin.name == 'acme'])\n"
+        "told.append(tried()[1])\n"
     )
     known = [0, []]
-    assert told == [[1, []], known, ["acme", "zeta"], [], known, ["acme"], [], known, [False]]
+    assert told == [[1, []], known, ["acme", "zeta"], [], known, ["acme"], [], known, ["acme"]]
 
 
 def test_a_broken_one_is_tried_each_time_and_a_new_one_at_once(site: Path, run: Run) -> None:

@@ -232,15 +232,14 @@ def test_busy(sandbox: RunningSandbox, gen302: Gen302) -> None:
 
 
 def test_nothing_listens(gen302: Gen302, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     monkeypatch.setenv("AI302_API_KEY", KEY)
-    configure(f"http://127.0.0.1:{port}")
-    told = gen302("submit", "a lantern", "--timeout", "0", expect=6)
-    assert "refuses connections" in told.stderr
-    assert "gen302 doctor" in told.stderr
-    assert "refuses connections" in gen302("doctor", expect=6).stdout
+    with socket.socket() as deaf:  # bound, so that nobody else gets the port, and not listening
+        deaf.bind(("127.0.0.1", 0))
+        configure(f"http://127.0.0.1:{deaf.getsockname()[1]}")
+        told = gen302("submit", "a lantern", "--timeout", "0", expect=6)
+        assert "refuses connections" in told.stderr
+        assert "gen302 doctor" in told.stderr
+        assert "refuses connections" in gen302("doctor", expect=6).stdout
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,7 @@ def test_the_list_of_a_relay_may_fail_too(shop: Shop, mode: str) -> None:
     outcomes = buyer.each("resume", shop.folder)
     assert [outcome.error for outcome in outcomes] == [None] * 8
     assert (fault.hits, shop.sandbox.paid, len(shop.pictures())) == (1, 8, 32)
+    assert shop.count("poll") < 8, "a list is for many"
 
 
 DOWNLOADS: dict[str, dict[str, Any]] = {
