@@ -160,12 +160,12 @@ def home(_homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def until() -> Callable[[Callable[[], Any]], None]:
-    """Waits for something to become true; half a minute is the end of it."""
+    """Waits for something to become true; a minute is the end of it."""
 
     def wait(true: Callable[[], Any]) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not true():
-            assert time.monotonic() < deadline, "nothing came of it within 30 s"
+            assert time.monotonic() < deadline, "nothing came of it within 60 s"
             time.sleep(0.01)
 
     return wait

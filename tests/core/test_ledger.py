@@ -650,7 +650,7 @@ def test_who_writes_alone_never_waits_and_many_share_a_commit(tmp_path: Path, mo
     for thread in threads:
         thread.join(60)
     assert len(ledger.jobs()) == 13
-    assert _commits(tmp_path / "ledger.db-wal") - before <= 3
+    assert _commits(tmp_path / "ledger.db-wal") - before <= 5  # 2; a machine that sleeps for a second breaks one up
     ledger.close()
 
 

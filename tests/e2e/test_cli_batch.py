@@ -237,7 +237,7 @@ def test_two_windows_share_one_batch(sandbox: RunningSandbox) -> None:
     write("p.csv", "prompt", *(f"study {n}" for n in range(12)))
     typed = [sys.executable, "-m", "ai302_core", "batch", "p.csv", "-o", "shots"]
     running = [subprocess.Popen(typed, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(2)]
-    assert [window.wait(60) for window in running] == [0, 0]
+    assert [window.wait(120) for window in running] == [0, 0]
     assert sandbox.paid == 12
 
 

@@ -46,7 +46,7 @@ def process(shop: Shop, do: str, gateway: str = "302ai", **more: Any) -> subproc
 
 def said(started: subprocess.Popen[str]) -> Any:
     """What it printed, once it has ended well."""
-    out, problems = started.communicate(timeout=60)
+    out, problems = started.communicate(timeout=120)
     assert started.returncode == 0, problems
     return json.loads(out)
 

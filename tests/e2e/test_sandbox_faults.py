@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -180,6 +181,8 @@ def test_a_refused_connection_is_refused_by_the_machine(gen302_sandbox: RunningS
                 imagine(gen302_sandbox)
         with pytest.raises(httpx.TransportError):
             kept.get("/")
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):  # the port stays its own meanwhile
+            other.bind(("127.0.0.1", int(gen302_sandbox.url.rpartition(":")[2])))
     gen302_sandbox.fault("*", "refuse", seconds=0.1)
     assert persistent(gen302_sandbox).json()["code"] == 1
     assert (gen302_sandbox.paid, fault.hits) == (1, 1)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
 import threading
 from concurrent.futures import Future
 from typing import Any
@@ -46,6 +48,15 @@ class _Connection(H11Protocol):
         return bool(getattr(self.cycle, "response_complete", True))
 
 
+def _bound(port: int) -> socket.socket:
+    """A socket that holds a port on which nobody listens: connections are refused, and no other program gets it."""
+    held = socket.socket()
+    if os.name == "posix":  # where connections of before still stand on it
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind((HOST, port))
+    return held
+
+
 class Listener:
     """Serves an application on 127.0.0.1 until `stop`."""
 
@@ -61,6 +72,7 @@ class Listener:
         )
         self._state = ServerState()
         self._ready: Future[int] = Future()
+        self._closed: socket.socket | None = None
         self._thread = threading.Thread(target=self._serve, args=(port,), name="gen302-sandbox", daemon=True)
         with _threads.deaf():
             self._thread.start()
@@ -85,11 +97,13 @@ class Listener:
         self._loop, self._stopping, self._turn = asyncio.get_running_loop(), asyncio.Event(), asyncio.Lock()
         self._reopening: asyncio.Task[None] | None = None
         self._config.load()
-        await self._open(port)
+        self._server = await self._loop.create_server(self._connection, HOST, port)
         self._ready.set_result(self._server.sockets[0].getsockname()[1])
         await self._stopping.wait()
         async with self._turn:
             await self._close()
+            if self._closed is not None:
+                self._closed.close()
         self._hang_up(idle_only=False)
         await self._let_others_run()
 
@@ -98,10 +112,8 @@ class Listener:
         for _ in range(2):
             await asyncio.sleep(0)
 
-    async def _open(self, port: int) -> None:
-        self._server = await self._loop.create_server(
-            lambda: _Connection(config=self._config, server_state=self._state, app_state={}), HOST, port
-        )
+    def _connection(self) -> _Connection:
+        return _Connection(config=self._config, server_state=self._state, app_state={})
 
     async def _close(self) -> None:
         # Stop accepting first: asyncio loses the socket of a connection that it accepted in the turn of the close.
@@ -128,6 +140,7 @@ class Listener:
             if self._reopening is not None:
                 self._reopening.cancel()
             await self._close()
+            self._closed = self._closed or _bound(self.port)
             self._hang_up(idle_only=True)
             self._reopening = self._loop.create_task(self._reopen(seconds))
 
@@ -135,8 +148,9 @@ class Listener:
         await asyncio.sleep(seconds)
         async with self._turn:
             self._reopening = None
-            if not self._stopping.is_set():
-                await self._open(self.port)
+            if self._closed is not None and not self._stopping.is_set():
+                self._server = await self._loop.create_server(self._connection, sock=self._closed)
+                self._closed = None
 
     def stop(self) -> None:
         """Close the port and every connection; returns when the thread has ended."""
