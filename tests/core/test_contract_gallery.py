@@ -25,6 +25,7 @@ from ai302_core.family import (
     Now,
     Operation,
     Refused,
+    Rule,
     Send,
     States,
     field,
@@ -80,6 +81,15 @@ FAILED = replace(
 BANNED = replace(
     GOOD, name="banned", exchanges=(submit({"code": 7, "msg": "banned"}),),
     expect={"status": "refused", "kind": "content"},
+)  # fmt: skip
+MODEL = replace(
+    GOOD, name="model", request={**ASKED, "model": "one"},
+    exchanges=(submit({"data": {"id": "task-000017"}}, {"prompt": "a boat", "mode": "std", "model": "one"}),
+               *GOOD.exchanges[1:]),
+)  # fmt: skip
+FETCHED = replace(
+    GOOD, name="fetched",
+    exchanges=(ACCEPTED, look(status="done"), Exchange(method="GET", path="/v1/file", reply={"file": {"url": URL}})),
 )  # fmt: skip
 OLD = replace(GOOD, name="old", operation="paint", gateway="own")
 
@@ -146,6 +156,23 @@ def asking_for_ever(job: Job, document: Any) -> Any:
 def paying_to_finish(job: Job, document: Any) -> Any:
     yield from Send(Call("POST", f"{job.base_url}/v1/draw", headers={"authorization": f"Bearer {key()}"}, body=b"{}"))
     return [Asset(kind="image", url=URL)]
+
+
+def fetching(address: str) -> Callable[[Job, Any], Any]:
+    def finish(job: Job, document: Any) -> Any:
+        reply = yield from Send(Call("GET", address))
+        return [Asset(kind="image", url=reply.document["file"]["url"])]
+
+    return finish
+
+
+def preparing_nothing(request: Any) -> Any:
+    yield from Now()
+
+
+def text(text: str) -> Any:
+    """What no type checker lets through, and not every author runs one."""
+    return text
 
 
 @dataclass(frozen=True)
@@ -237,6 +264,104 @@ GALLERY = {
     ),
     "has one address for all jobs": Broken(
         lambda: family(poll=get("/v1/draw/last")), "test_the_record_is_sound", "every job would look the same"
+    ),
+    "writes a text for a tuple of one": Broken(
+        lambda: family(failure=text("data.reason")), "test_the_record_is_sound", "in a comma: ('data.reason',)"
+    ),
+    "writes a text for a tuple, deep inside": Broken(
+        lambda: family(states=(States(at="data.status", succeeded=text("done"), failed=("fail",)),)),
+        "test_the_record_is_sound",
+        "succeeded of states of Operation 'draw' is 'done'",
+    ),
+    "calls a field's converter instead of naming it": Broken(
+        lambda: family(body={**SHAPE, "seed": field("seed", text("int"))}),
+        "test_the_record_is_sound",
+        "it must be a function or None",
+    ),
+    "does not know a word of its own sample": Broken(
+        lambda: family(states=(States(at="data.status", succeeded=("done",), failed=("fail",)),)),
+        "test_the_job_ends_as_the_sample_says",
+        "add it to a row of states",
+    ),
+    "crashes on the answer to its own call": Broken(
+        lambda: family(assets=(), finish=fetching("/v1/file")),
+        "test_mangled_replies_do_no_harm",
+        "reply 3 with the body null makes the family raise TypeError",
+        (FETCHED, FAILED, BANNED),
+    ),
+    "calls its service by the whole address": Broken(
+        lambda: family(assets=(), finish=fetching("https://api.acme.example/v1/file")),
+        "test_requests_go_out_as_the_sample_says",
+        'addresses begin with "/"',
+        (FETCHED, FAILED, BANNED),
+    ),
+    "breaks when no model is named": Broken(
+        lambda: family(
+            body={**SHAPE, "model": field("model")}, rules=lambda request: {"seed": Rule(least=len(request.model))}
+        ),
+        "test_every_field_is_sent_or_refused",
+        "model=None breaks the family",
+        (MODEL, FAILED, BANNED),
+    ),
+    "has a rule for a name of the wire": Broken(
+        lambda: family(rules=lambda request: {"n": Rule(most=4)}),
+        "test_every_field_is_sent_or_refused",
+        "rules name 'n', which ImageRequest does not have",
+    ),
+    "sends one word for all": Broken(
+        lambda: family(body={**SHAPE, "quality": field("resolution", lambda _: "hd")}),
+        "test_every_field_is_sent_or_refused",
+        "whatever resolution is, the same is sent",
+    ),
+    "raises for a value that its own rule allows": Broken(
+        lambda: family(
+            body={**SHAPE, "quality": field("resolution", {"4K": "uhd"}.__getitem__)},
+            rules=lambda request: {"resolution": Rule(allowed=("8K", "4K"))},
+        ),
+        "test_every_field_is_sent_or_refused",
+        "resolution='8K' breaks the family",
+    ),
+    "gives no rules": Broken(
+        lambda: family(rules=lambda request: None),
+        "test_requests_go_out_as_the_sample_says",
+        "failed in rules: it gives NoneType, not a dict",
+    ),
+    "gives words for rules": Broken(
+        lambda: family(rules=lambda request: {"seed": (1, 2)}),
+        "test_requests_go_out_as_the_sample_says",
+        "something that is no Rule",
+    ),
+    "writes no body": Broken(
+        lambda: family(body=lambda request: None), "test_requests_go_out_as_the_sample_says", "is NoneType, not a dict"
+    ),
+    "forgets the request that it prepared": Broken(
+        lambda: family(prepare=preparing_nothing), "test_requests_go_out_as_the_sample_says", "returns NoneType, not"
+    ),
+    "offers words for actions": Broken(
+        lambda: family(actions=lambda document: ["again"]),
+        "test_the_job_ends_as_the_sample_says",
+        "it offers something that is no Action",
+    ),
+    "counts in milliseconds": Broken(
+        lambda: family(usual=(5000, 60000)), "test_the_record_is_sound", "of draw are seconds"
+    ),
+    "would call another host": Broken(
+        lambda: family(submit=post("v1/draw")), "test_the_record_is_sound", "must begin with a slash"
+    ),
+    "would send the key to another host": Broken(
+        lambda: family(submit=post("v1/draw")), "test_requests_go_out_as_the_sample_says", "Nothing was sent to it"
+    ),
+    "sends pictures that it cannot carry": Broken(
+        lambda: family(images=("file",)), "test_the_record_is_sound", "multipart=True"
+    ),
+    "writes a path in another notation": Broken(
+        lambda: family(assets=(image("$.data.urls"),)), "test_the_record_is_sound", "they are written a.b[].c"
+    ),
+    "cancels whatever runs": Broken(
+        lambda: family(cancel=post("/v1/cancel")), "test_the_record_is_sound", "the cancel of draw does not say"
+    ),
+    "sends its key in the clear": Broken(
+        lambda: replace(family(), base_url="http://api.acme.example"), "test_names_and_api", "begin with https://"
     ),
     "speaks another API": Broken(lambda: replace(family(), api=2), "test_names_and_api", "api=2"),
     "shows no failure": Broken(

@@ -84,7 +84,7 @@ def act(
     given = {field: value for field, value in values.items() if value is not None}
     request = planning.press(operation, action.name, job.remote_id, action, given)
     # What is needed may be said inside another field, such as a flag in a prompt.
-    said = blaming.guarded(account, "said", operation.said, request) if operation.said else {}
+    said = blaming.guarded(account, "said", operation.said, request, gives=Mapping) if operation.said else {}
     missing = [field for field in action.needs if field not in {*given, *said}]
     if missing:
         raise ParameterError(f"{action.name} needs {missing[0]}. Nothing was sent.", field=missing[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ai302_core._accounts import Account
@@ -9,17 +10,24 @@ from ai302_core.errors import Ai302Error, ConfigError, ParameterError, PluginErr
 from ai302_core.jobs import Job
 
 
-def guarded(account: Account, what: str, function: Any, *arguments: Any, paid: Job | None = None) -> Any:
+def guarded(
+    account: Account, what: str, function: Any, *arguments: Any, paid: Job | None = None, gives: type = object
+) -> Any:
     """What a function of the family answers; anything but our own errors becomes a PluginError.
 
-    paid  the job it is asked about, when it is asked after the payment
+    paid   the job it is asked about, when it is asked after the payment
+    gives  what it must answer
     """
     try:
-        return function(*arguments)
+        answer = function(*arguments)
     except (Exception, SystemExit) as problem:
         if isinstance(problem, (ParameterError, ConfigError, PluginError)) and says(problem):
             raise
         raise broken(account, what, blamed(problem), paid) from problem
+    if not isinstance(answer, gives):
+        named = "a dict" if gives is Mapping else gives.__name__
+        raise broken(account, what, f"it gives {type(answer).__name__}, not {named}", paid)
+    return answer
 
 
 def says(problem: Ai302Error) -> bool:

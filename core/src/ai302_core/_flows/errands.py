@@ -69,6 +69,8 @@ def delivered(account: Account, finish: Any, job: Job, seen: Job, document: Any)
     files: tuple[Asset, ...] = tuple(found) if isinstance(found, Iterable) else (found,)
     if not all(isinstance(file, Asset) for file in files):
         raise blaming.broken(account, "finish", "it returns something that is no Asset", job)
+    if not all(isinstance(file.url, str | None) for file in files):
+        raise blaming.broken(account, "finish", "it returns an Asset whose url is no text", job)
     if Result(job=seen, assets=files).deliverables:
         warnings = tuple(notice for notice in seen.warnings if notice.code != "no_file")
         return changed(seen, assets=files, warnings=warnings)

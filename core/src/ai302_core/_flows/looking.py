@@ -17,7 +17,7 @@ from ai302_core._wire.trouble import Trouble, unreadable
 from ai302_core.assets import Asset
 from ai302_core.errors import ParameterError, PluginError, ReplyError, TransportError
 from ai302_core.family import Operation
-from ai302_core.jobs import Job, Notice, Result, Status
+from ai302_core.jobs import Action, Job, Notice, Result, Status
 from ai302_core.ledger import unrecorded
 
 from . import blaming, errands
@@ -209,6 +209,8 @@ def read(
     if operation.actions and found in (Status.SUCCEEDED, Status.INPUT_REQUIRED):
         offer = operation.actions
         offered = blaming.guarded(account, "actions", lambda said: tuple(offer(said)), document, paid=job)
+        if not all(isinstance(entry, Action) for entry in offered):
+            raise blaming.broken(account, "actions", "it offers something that is no Action", job)
         actions = tuple(entry for entry in offered if entry.operation not in account.gateway.lacks)[:_BUTTONS]
     needs: tuple[str, ...] = ()
     if found is Status.INPUT_REQUIRED:

@@ -54,17 +54,19 @@ def plan(
         raise NotFoundError(
             f"Gateway {account.gateway.name} does not offer {operation.name}. Nothing was sent.", status_code=0
         )
-    said = blaming.guarded(account, "said", operation.said, request) if operation.said else {}
+    said = blaming.guarded(account, "said", operation.said, request, gives=Mapping) if operation.said else {}
     _contradictions(request, said)
     request = _with_defaults(account, operation, request, said)
     warnings: list[Notice] = []
-    rules = blaming.guarded(account, "rules", operation.rules, request) if operation.rules else {}
+    rules = blaming.guarded(account, "rules", operation.rules, request, gives=Mapping) if operation.rules else {}
+    if not all(isinstance(rule, Rule) for rule in rules.values()):
+        raise blaming.broken(account, "rules", "it gives something that is no Rule", None)
     rules = {**rules, **_unread(account, request, rules)}
     request = _rules.obeying(account.family.name, request, said, rules, lenient, warnings)
     warnings = [_guessing(account, request.model, notice) for notice in warnings]
     route = dict(parent.route) if parent is not None else {}
     if operation.route:
-        route.update(blaming.guarded(account, "route", operation.route, request))
+        route.update(blaming.guarded(account, "route", operation.route, request, gives=Mapping))
     return Plan(operation=operation, request=request, route=route, warnings=tuple(warnings), lenient=lenient)
 
 
@@ -273,4 +275,4 @@ def default_route(account: Account, operation: Operation) -> Mapping[str, str]:
     needed = (name for name, item in known.items() if item.default is MISSING and item.default_factory is MISSING)
     given = {name: value for name, value in account.defaults.items() if name in known}
     values: dict[str, Any] = {**dict.fromkeys(needed, ""), **given}
-    return dict(blaming.guarded(account, "route", operation.route, operation.request(**values)))
+    return dict(blaming.guarded(account, "route", operation.route, operation.request(**values), gives=Mapping))

@@ -122,7 +122,10 @@ def submit(account: Account, request: Request, order: Order) -> Flow[Job]:
             return first
     if made.operation.prepare:
         flow = blaming.guarded(account, "prepare", made.operation.prepare, made.request)
-        made = replace(made, request=(yield from errands.run(account, "prepare", flow)))
+        prepared: object = yield from errands.run(account, "prepare", flow)
+        if not isinstance(prepared, Request):
+            raise blaming.broken(account, "prepare", f"it returns {type(prepared).__name__}, not the request", None)
+        made = replace(made, request=prepared)
     job = yield from new_job(account, made, stored, order)
     made = additions.added(account, made, order.webhook, job.id)
     call, warnings = yield from uploading.ready(account, made, loaded, order.timeout)

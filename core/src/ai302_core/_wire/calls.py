@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from ai302_core._accounts import Account
 from ai302_core._steps import Call, Purpose
-from ai302_core.errors import ConfigError, ParameterError
+from ai302_core.errors import ConfigError, ParameterError, PluginError
 from ai302_core.family import Endpoint, Field, Operation
 from ai302_core.jobs import Job
 from ai302_core.requests import Request
@@ -49,7 +49,12 @@ class Watched:
 def body(operation: Operation, request: Request, watched: Watched) -> dict[str, Any]:
     """The wire body of a request; `watched` remembers which of its fields are in it."""
     if callable(operation.body):
-        document = {name: value for name, value in operation.body(watched).items() if value is not None}
+        written: object = operation.body(watched)
+        if not isinstance(written, Mapping):
+            raise PluginError(
+                f"The body of {operation.name} is {type(written).__name__}, not a dict. Nothing was sent."
+            )
+        document = {name: value for name, value in written.items() if value is not None}
     else:
         document = _filled(operation.body, watched)
         document = {} if document is _MISSING else document
@@ -99,6 +104,11 @@ def call(
     parameters = {name: _fill(account, value, route, job_id, encode=False) for name, value in endpoint.query.items()}
     parameters.update({name: _text(value) for name, value in (query or {}).items()})
     path = _fill(account, endpoint.path, route, job_id, encode=True)
+    if not path.startswith("/"):  # it would go on with the host's name, and the key go to that host
+        raise PluginError(
+            f"{account.family.name} has the path {path!r}, which must begin with a slash. Nothing was sent to it.",
+            hint="`gen302 plugins` names its distribution and version; report it there.",
+        )
     url = f"{account.base_url}{path}" + (f"?{urlencode(parameters, errors='backslashreplace')}" if parameters else "")
     sent = document if document is not None else endpoint.json
     content, shown = None, None

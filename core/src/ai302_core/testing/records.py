@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 
 from ai302_core._vocabulary import KINDS
-from ai302_core.family import Field, Operation, Refused
+from ai302_core.family import Endpoint, Field, Operation, Refused
 
 from .terms import Terms, misfit
 
 _FAMILY = re.compile(r"[a-z][a-z0-9_]*")
 _OPERATION = re.compile(r"[a-z][a-z0-9-]*")
+_PATH = re.compile(r"(?!\$)(?:[^.\[\]/\s]+|\[\d*\])(?:\.[^.\[\]/\s]+|\[\d*\])*")
+_WAYS = ("url", "data", "file")
 
 
 class RecordTests(Terms):
@@ -23,7 +26,10 @@ class RecordTests(Terms):
         assert family.api == 1, f"api={family.api!r}: this ai302-core knows api=1"
         assert _FAMILY.fullmatch(family.name), f"the family's name {family.name!r} must match [a-z][a-z0-9_]*"
         assert re.fullmatch(r"https?://[^/]+(/.*[^/])?", family.base_url), (
-            f"base_url {family.base_url!r} must be an address without a slash at its end"
+            f"base_url {family.base_url!r} must be an address, https:// in front and without a slash at its end"
+        )
+        assert re.match(r"https:|http://(127\.0\.0\.1|localhost)\b", family.base_url), (
+            f"base_url {family.base_url!r} must begin with https://, or the key travels where everybody reads it"
         )
         for what, names in (
             ("operation", [entry.name for entry in family.operations]),
@@ -104,9 +110,28 @@ def _check_operation(operation: Operation) -> None:
     for pattern in (*operation.rejected, *operation.missing_texts):
         re.compile(pattern)
     assert operation.assets or operation.finish, f"{name} says nowhere where its files are: assets=(image(…),)"
+    odd_paths = [path for path in _paths_of(operation) if path != "#" and not _PATH.fullmatch(path)]
+    assert not odd_paths, f"{name} looks at {odd_paths[0]!r}, which is no path: they are written a.b[].c, or a[0]"
+    for what in ("submit", "poll", "cancel"):
+        endpoint: Endpoint | None = getattr(operation, what)
+        assert endpoint is None or endpoint.path.startswith("/"), (
+            f"the path of {name}'s {what}, {endpoint.path!r}, must begin with a slash: it is added to base_url"
+        )
+        spoken = "" if endpoint is None else f"{endpoint.path} {endpoint.query} {endpoint.json}"
+        assert what == "submit" or endpoint is None or "{job_id}" in spoken, (
+            f"the {what} of {name} does not say {{job_id}}, so every job would look the same"
+        )
+    ways = [way for way in operation.images if way not in _WAYS]
+    assert not ways, f"images of {name} says {ways[0]!r}; pictures go as {', '.join(_WAYS)}"
+    assert "file" not in operation.images or operation.submit.multipart, (
+        f'images of {name} says "file", which only a form carries: submit=post(…, multipart=True)'
+    )
+    soon, most = operation.usual
+    assert 0 <= soon <= most <= operation.timeout, (
+        f"usual={operation.usual!r} and timeout={operation.timeout!r} of {name} are seconds, in that order: nobody "
+        "looks before the first of them"
+    )
     if operation.poll is not None:
-        spoken = operation.poll.path + "".join(operation.poll.query.values()) + str(operation.poll.json)
-        assert "{job_id}" in spoken, f"the poll of {name} does not say {{job_id}}, so every job would look the same"
         assert operation.job_id, f"{name} is polled, and says nowhere where its id is: job_id=(…,)"
         assert any(row.succeeded for row in operation.states), f"no status of {name} means success: states=(…,)"
         assert any(row.failed for row in operation.states), (
@@ -116,6 +141,20 @@ def _check_operation(operation: Operation) -> None:
         known = operation.request.__dataclass_fields__
         odd = [entry for entry in _fields(operation.body) if entry not in known]
         assert not odd, f"the body of {name} takes field({odd[0]!r}), which {operation.request.__name__} does not have"
+
+
+def _paths_of(operation: Operation) -> Iterator[str]:
+    """Every path into a reply that an operation names."""
+    yield from (*operation.job_id, *operation.progress, *operation.failure)
+    yield from (row.at for row in (*operation.states, *operation.pending))
+    for rule in operation.assets:
+        yield from (*rule.paths, *rule.size)
+    for envelope in operation.refused:
+        yield from (*envelope.at, *envelope.message, *envelope.beside)
+    if operation.many is not None:
+        yield from (operation.many.at, operation.many.id)
+    if operation.lookup is not None:
+        yield from (operation.lookup.echo, operation.lookup.id)
 
 
 def _fields(shape: object) -> list[str]:

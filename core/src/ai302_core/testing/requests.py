@@ -6,17 +6,17 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from ai302_core.errors import Ai302Error, ParameterError
+from ai302_core.errors import Ai302Error, NotFoundError, ParameterError
 from ai302_core.jobs import Preview
 from ai302_core.requests import Request
 from ai302_core.sandbox.samples import Sample
 
-from .stand import Stand, overheard, request_of
+from .stand import Stand, overheard, reason, request_of
 from .terms import Terms, happy, over
 
 _PNG = (
@@ -48,9 +48,34 @@ class RequestTests(Terms):
         with overheard(), Stand(self.described()) as stand:
             request = request_of(sample)
             before = stand.preview(sample, request)
+            self._without_a_model(stand, sample, request)
+            self._rules_of_fields(sample, request)
             for name in type(request).__dataclass_fields__:
                 if name not in _OWN and name not in self._later(sample):
                     self._reaches(stand, sample, before, name)
+
+    def _without_a_model(self, stand: Stand, sample: Sample, request: Request) -> None:
+        """Rules and bodies that depend on the model meet a caller who names none, or one of tomorrow."""
+        for model in (None, "contract-model-1"):
+            try:
+                stand.preview(sample, replace(request, model=model))
+            except (ParameterError, NotFoundError):
+                continue
+            except Ai302Error as problem:
+                raise AssertionError(
+                    f"{sample.operation}: model={model!r} breaks the family: {reason(problem)} Refuse it by "
+                    'Rule(required=True), or do without: request.model or ""'
+                ) from problem
+
+    def _rules_of_fields(self, sample: Sample, request: Request) -> None:
+        operation = self.operation_of(sample)
+        if operation.rules is None or operation.said is not None:  # what is said inside a prompt need be no field
+            return
+        odd = [name for name in operation.rules(request) if name not in operation.request.__dataclass_fields__]
+        assert not odd, (
+            f"{sample.operation}: rules name {odd[0]!r}, which {operation.request.__name__} does not have: a rule is "
+            "named as the caller names the field, not as the service does"
+        )
 
     def _later(self, sample: Sample) -> set[str]:
         """Fields that the sample's second paid call, the answer to a window, takes with it."""
@@ -60,8 +85,11 @@ class RequestTests(Terms):
 
     def _reaches(self, stand: Stand, sample: Sample, before: Preview, name: str) -> None:
         silent: list[Any] = []
+        sent: list[str] = []
         refused = False
-        for request, value in _changed(request_of(sample), name):
+        operation = self.operation_of(sample)
+        rule = operation.rules(request_of(sample)).get(name) if operation.rules else None
+        for request, value in _changed(request_of(sample), name, rule.allowed if rule else ()):
             try:
                 after = stand.preview(sample, request)
             except ParameterError:
@@ -69,9 +97,18 @@ class RequestTests(Terms):
                 continue
             except Ai302Error as problem:
                 raise AssertionError(f"{sample.operation}: {name}={value!r} breaks the family: {problem}") from problem
-            if _wire(after) != _wire(before) or after.warnings:
+            if after.warnings:
                 return
-            silent.append(value)
+            if _wire(after) == _wire(before):
+                silent.append(value)
+            else:
+                sent.append(_wire(after))
+        if sent:
+            assert name not in _VALUES or len(sent) == 1 or len(set(sent)) > 1, (
+                f"{sample.operation}: whatever {name} is, the same is sent. Send the caller's value, or refuse others "
+                "by a Rule(allowed=…)"
+            )
+            return
         # A service that only ever makes clips of 5 s takes 5, sends nothing, and refuses 8.
         assert refused or not silent, (
             f"{sample.operation}: {name}={silent[0]!r} is read and changes nothing that is sent. Send it, or do not "
@@ -114,13 +151,13 @@ class RequestTests(Terms):
         assert not changed, f"a job is another after a journey as JSON: {changed[0][:200]}"
 
 
-def _changed(request: Request, name: str) -> Iterator[tuple[Request, Any]]:
-    """Copies of the request with other values of one field, of whatever shape the field takes."""
+def _changed(request: Request, name: str, allowed: Sequence[Any]) -> Iterator[tuple[Request, Any]]:
+    """Copies of the request with other values of one field, of whatever shape it takes, some `allowed` ones too."""
     old = getattr(request, name)
     if name in type(request).media_fields:
         values: tuple[Any, ...] = ((_PNG,), (_LINK,)) if isinstance(old, tuple) else (_PNG, _LINK)
     elif name in _VALUES:
-        values = _VALUES[name]
+        values = (*_VALUES[name], *allowed[:3])
     else:
         said = str(type(request).__dataclass_fields__[name].type)
         fitting = tuple(value for value in _GUESSES if type(value).__name__ in said)

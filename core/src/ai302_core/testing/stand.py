@@ -19,7 +19,7 @@ from ai302_core._accounts import Account
 from ai302_core._flows import acting, settling, submitting
 from ai302_core._flows.submitting import Order
 from ai302_core._policies import Timeouts
-from ai302_core._steps import Flow, Now, Reply, Sleep, Step
+from ai302_core._steps import Flow, Now, Reply, Send, Sleep, Step
 from ai302_core._wire import reading
 from ai302_core.errors import Ai302Error, JobUnconfirmed, PluginError
 from ai302_core.family import Family
@@ -39,11 +39,16 @@ KEY = "sk-contract-5e1f9b27c0d84a36"
 STEPS = 5000
 """Steps a conversation may take: far more than any honest one needs."""
 
+_HERE = "http://127.0.0.1:"
 _TIMEOUTS = Timeouts(connect=5.0, submit=10.0, poll=10.0, download=10.0)
 
 
 class Endless(BaseException):
     """A conversation that would never end. Nothing a family catches."""
+
+
+class Elsewhere(BaseException):
+    """A call to an address where no sample answers. Nothing a family catches."""
 
 
 class _Key:
@@ -91,6 +96,11 @@ class _Driver(_drivers.SyncDriver):
                     return None
                 case Now():
                     return self._now()
+                case Send() if not step.call.url.startswith(_HERE):
+                    raise Elsewhere(
+                        f"A flow calls {step.call.url}, where nobody answers in the contract, and gets no key there. "
+                        'The service\'s own addresses begin with "/", as in Call("GET", "/v1/files").'
+                    )
             return super().perform(step, stop)
         finally:
             leaving.listen(heard)
@@ -213,7 +223,7 @@ def played(family: Family, sample: Sample) -> Played:
             job = stand.follow(sample, job)
         except JobUnconfirmed as problem:
             job, error = problem.job, problem
-        except (Exception, Endless) as problem:  # noqa: BLE001 - whatever the family does, the tests judge it
+        except (Exception, Endless, Elsewhere) as problem:  # noqa: BLE001 - whatever the family does, the tests judge it
             error = problem
         stored = stand.ledger.jobs()
         return Played(

@@ -13,7 +13,8 @@ from ai302_core import registry
 from ai302_core.family import Family, Operation
 from ai302_core.sandbox.samples import Sample, read_samples, samples_of
 
-from .stand import Played, played, reason
+from .members import misfits
+from .stand import Elsewhere, Endless, Played, played, reason
 
 __all__ = ["Finding", "Terms", "because", "count", "findings", "over"]
 
@@ -91,9 +92,12 @@ class Terms:
 
     @classmethod
     def described(cls) -> Family:
-        """The record under test."""
+        """The record under test. Fails when its members are of other types: every other test would say so obscurely."""
         if cls not in _DESCRIBED:
-            _DESCRIBED[cls] = registry.load(cls.family) if isinstance(cls.family, str) else cls.family
+            family = registry.load(cls.family) if isinstance(cls.family, str) else cls.family
+            wrong = list(misfits(family))
+            assert not wrong, f"the record cannot be read: {'; '.join(wrong[:3])}"
+            _DESCRIBED[cls] = family
         return _DESCRIBED[cls]
 
     @classmethod
@@ -156,6 +160,10 @@ class Finding:
 def findings(contract: type[Terms], only: str = "test_*") -> list[Finding]:
     """Run a contract without pytest, or those of its tests that fit a shell pattern: what it finds."""
     found: list[Finding] = []
+    try:
+        contract.described()
+    except AssertionError as problem:
+        return [Finding(test="test_the_record_is_sound", sample="", message=_said(problem))]
     for name in fnmatch.filter(dir(contract), only):
         test = getattr(contract(), name)
         try:
@@ -165,7 +173,7 @@ def findings(contract: type[Terms], only: str = "test_*") -> list[Finding]:
         for sample in [None] if samples is None else samples:
             try:
                 test() if sample is None else test(sample)
-            except Exception as problem:  # noqa: BLE001 - whatever it raises is what it finds
+            except (Exception, Endless, Elsewhere) as problem:  # noqa: BLE001 - whatever it raises is what it finds
                 found.append(Finding(test=name, sample=sample.name if sample else "", message=_said(problem)))
     return found
 
@@ -176,6 +184,6 @@ def count(contract: type[Terms]) -> int:
     return sum(1 if samples is None else len(samples) for samples in chosen)
 
 
-def _said(problem: Exception) -> str:
+def _said(problem: BaseException) -> str:
     text = str(problem).partition("\nassert ")[0]
     return text if isinstance(problem, AssertionError) and text else reason(problem)
