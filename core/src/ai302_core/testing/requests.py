@@ -157,7 +157,7 @@ def _changed(request: Request, name: str, allowed: Sequence[Any]) -> Iterator[tu
     if name in type(request).media_fields:
         values: tuple[Any, ...] = ((_PNG,), (_LINK,)) if isinstance(old, tuple) else (_PNG, _LINK)
     elif name in _VALUES:
-        values = (*_VALUES[name], *allowed[:3])
+        values = tuple(dict.fromkeys((*_VALUES[name], *allowed[:3])))
     else:
         said = str(type(request).__dataclass_fields__[name].type)
         fitting = tuple(value for value in _GUESSES if type(value).__name__ in said)
