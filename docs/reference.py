@@ -151,7 +151,7 @@ def _named(name: str, thing: Any) -> Iterator[str]:
         held = sorted(fields(thing), key=lambda item: bool(item.kw_only))  # what needs no name comes first
         yield "```text\n" + "\n".join(map(_field, held)) + "\n```\n"
     elif issubclass(thing, Exception):
-        yield f"Is {' and '.join(f'`{base.__name__}`' for base in thing.__bases__)}.\n"
+        yield f"A kind of {' and '.join(f'`{base.__name__}`' for base in thing.__bases__)}.\n"
     if isinstance(thing, type) or inspect.isfunction(thing):  # an alias has no docstring of its own
         yield from _told(thing)
     if not isinstance(thing, type) or name == "AsyncProvider":

@@ -139,6 +139,7 @@ def test_a_stored_request_keeps_name_size_and_hash_of_a_file(tmp_path: Path) -> 
         (Asset(kind="image"), "without a link"),
         (MediaRef(sha256="0" * 64, size=7, name="cat.png"), "'cat.png' is not kept"),
         (7, "not int"),
+        (io.BytesIO(b"GIF89a"), "not BytesIO; give what its read() returns"),
         (PurePosixPath("missing.png"), "no file"),
     ],
 )

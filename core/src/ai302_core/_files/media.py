@@ -44,7 +44,8 @@ def load(media: Media, field: str = "", *, limit: int = LIMIT) -> Picture:
         return _recognised(media, "", "The bytes given", field, limit)
     text: Any = os.fspath(media) if isinstance(media, os.PathLike) else media
     if not isinstance(text, str):
-        _refuse(field, f"Expected a path, a link, bytes or an Asset, not {type(media).__name__}.")
+        instead = "; give what its read() returns" if hasattr(text, "read") else ""
+        _refuse(field, f"Expected a path, a link, bytes or an Asset, not {type(media).__name__}{instead}.")
     return _of_text(text, field, limit) if isinstance(media, str) else _of_file(text, field, limit)
 
 
