@@ -30,7 +30,7 @@ FLOORS = {
         _clock _bells _threads _turns _stopping _http _transport _drivers _remembered config _config registry _plugins
         _sqlite _observing observers
     """,
-    PROVIDERS: "_opening _connection _crowd _many _loopthread providers async_providers notebooks webhooks",
+    PROVIDERS: "_opening _connection _crowd _many _loopthread _targets providers async_providers notebooks webhooks",
     SANDBOX: "sandbox",
     TESTING: "testing",
     COMMAND: "cli __main__",

@@ -470,13 +470,30 @@ def test_what_was_not_accepted_is_told_with_its_reason_before_it_goes_out_again(
         assert (one(done)["job"]["status"], sandbox.paid) == ("queued", before + 1)
 
 
+def test_the_timeout_of_what_buys_and_waits_is_for_the_whole(slow: RunningSandbox, gen302: Gen302) -> None:
+    parent = gen302("submit", "a lantern").stdout.strip()
+    slow.advance(600)
+    gen302("wait", parent)
+    for verb in (["run", "a lamp"], ["act", parent, "upscale-2"]):
+        paid, looks = slow.paid, sum(seen.route == "poll" for seen in slow.requests)
+        busy = slow.fault("submit", "429", retry_after=40)
+        told = one(gen302(*verb, "--timeout", "30", "--json", expect=6))
+        assert (told["error"]["type"], busy.hits, slow.paid) == ("RateLimitError", 1, paid)
+        slow.fault("submit", "late", seconds=1.0)
+        told = one(gen302(*verb, "--timeout", "0.5", "--json", expect=3))
+        assert (told["error"]["type"], told["job"]["status"], slow.paid) == ("JobTimeout", "queued", paid + 1)
+        assert sum(seen.route == "poll" for seen in slow.requests) == looks + 1
+        slow.advance(600)
+        gen302("wait", "last")
+
+
 def test_success_without_a_file_is_told_and_can_be_given_up(slow: RunningSandbox, gen302: Gen302) -> None:
     slow.fault("poll", "no_asset", times=None)
     gen302("submit", "a lantern", "--key", "k")
     slow.advance(600)
     done = gen302("run", "a lantern", "--key", "k", "--timeout", "2", "--json", expect=3)
     (told,) = lines(done)
-    assert "is done, but gave no file within 2 s" in told["error"]["message"]
+    assert "is done, but gave no file within" in told["error"]["message"]
     assert (told["error"]["type"], told["error"]["billed"], told["files"]) == ("JobTimeout", "yes", [])
     assert "done, but without a file so far" in done.stderr
     job = told["job"]["id"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,7 +10,7 @@ import pytest
 
 from ai302_core import ImageRequest, Job, Status
 from ai302_core._sqlite import SqliteLedger
-from ai302_core.errors import DownloadError, JobUnconfirmed, LedgerError, RateLimitError, TransportError
+from ai302_core.errors import DownloadError, JobTimeout, JobUnconfirmed, LedgerError, RateLimitError, TransportError
 from ai302_core.sandbox import picture_size
 
 Shop = Any
@@ -146,6 +147,20 @@ def test_a_busy_gateway_is_given_up_in_time_and_the_key_is_free_again(
         shop.sandbox.fault("submit", kind, seconds=0.0)  # it is there again
     assert buyer.submit(REQUEST, key="order").status is Status.QUEUED
     assert shop.sandbox.paid == 1
+
+
+def test_the_timeout_of_a_run_is_for_the_whole(open_shop: Callable[..., Shop], mode: str) -> None:
+    shop = open_shop(speed=1.0)
+    buyer = shop.buyer(mode)
+    shop.sandbox.fault("submit", "429", retry_after=40)
+    with pytest.raises(RateLimitError):
+        buyer.run(REQUEST, key="busy", timeout=30)
+    assert (shop.count("submit:imagine"), shop.sandbox.paid) == (1, 0), "it would have waited longer than it may"
+    shop.sandbox.fault("submit", "late", seconds=1.0)
+    with pytest.raises(JobTimeout) as late:
+        buyer.run(REQUEST, key="late", timeout=0.5)
+    assert (shop.count("poll"), shop.sandbox.paid) == (1, 1), "the answer took it all: looked at once"
+    assert buyer.job("late").remote_id == late.value.job.remote_id == shop.sandbox.jobs[0]["id"]
 
 
 POLLS: dict[str, dict[str, Any]] = {

@@ -31,6 +31,17 @@ def now() -> datetime:
     return datetime.fromtimestamp(start + ELAPSED() - elapsed, UTC)
 
 
+class Span:
+    """So many seconds from now on; None: without an end."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds, self._start = seconds, now()
+
+    def left(self) -> float | None:
+        """What is left of them, at least 0."""
+        return None if self._seconds is None else max(0.0, self._seconds - (now() - self._start).total_seconds())
+
+
 def new_id(of: str = "") -> str:
     """A new job id; on one day, the same in every process for the same `of`."""
     number, letters = secrets.randbelow(len(_LETTERS) ** 8), ""

@@ -14,6 +14,15 @@ SPREAD = 0.2
 """Every wait varies by this fraction, so that many clients do not call in step."""
 
 
+BUSY = 60.0
+"""Seconds a busy service is asked again to accept a submit, unless its caller says otherwise."""
+
+
+def busy(timeout: float | None) -> float:
+    """Of the seconds a caller has for a submit and what follows, those for a busy service."""
+    return BUSY if timeout is None else min(BUSY, timeout)
+
+
 def backoff(attempt: int, retry_after: float | None = None, *, first: float = 1.0, ceiling: float = 30.0) -> float:
     """Seconds before try number `attempt` + 1 (from 1): what the service asks for, else doubling."""
     if retry_after is not None:

@@ -9,15 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from . import _many, downloads
+from . import _many, _policies, downloads
+from ._clock import Span
 from ._connection import Connection
 from ._flows import acting, additions, asking, costs, outcomes, reconciling, routing, settling, several
 from ._flows.submitting import Order
 from ._flows.waiting import OnUpdate
+from ._targets import Target, path_text
 from .assets import Asset
 from .jobs import Cost, Job, Model, Outcome, Preview, Result, Status
 from .ledger import listed
-from .providers import Target, path_text
 from .requests import Request
 
 __all__ = ["AsyncProvider"]
@@ -68,18 +69,18 @@ class AsyncProvider:
     async def wait(self, job: Job, *, timeout: float | None = None, on_update: OnUpdate | None = None) -> Result:
         """See `Provider.wait`."""
         additions.check_following(timeout, on_update)
-        return await self._settled(job, timeout, on_update)
+        return await self._settled(job, Span(timeout), on_update)
 
-    async def _settled(
-        self, job: Job, timeout: float | None, on_update: OnUpdate | None, *, bought: bool = False
-    ) -> Result:
+    async def _settled(self, job: Job, span: Span, on_update: OnUpdate | None, *, bought: bool = False) -> Result:
         account = await to_thread(self._connection.owning, job)
         driver = self._connection.async_driver(account)
         while True:
-            job = await driver.run(settling.settle(account, job, timeout=timeout, on_update=on_update, bought=bought))
+            job = await driver.run(
+                settling.settle(account, job, timeout=span.left(), on_update=on_update, bought=bought)
+            )
             if job.status is not Status.INPUT_REQUIRED or not acting.foreseen(job):
                 return outcomes.result(account, job)
-            job = await driver.pay(partial(acting.answer, account, job))
+            job = await driver.pay(partial(acting.answer, account, job, span.left()))
 
     async def run(
         self,
@@ -95,10 +96,14 @@ class AsyncProvider:
     ) -> Result:
         """See `Provider.run`."""
         additions.check_following(timeout, on_update)
-        job = await self.submit(request, key=key, again=again, lenient=lenient, save_to=save_to, webhook=webhook)
+        span = Span(timeout)
+        job = await self.submit(
+            request, key=key, again=again, lenient=lenient, timeout=_policies.busy(timeout), save_to=save_to,
+            webhook=webhook,
+        )  # fmt: skip
         if on_update is not None:
             on_update(job)
-        result = await self._settled(job, timeout, on_update, bought=True)
+        result = await self._settled(job, span, on_update, bought=True)
         if save_to is None:
             return result
         driver = self._connection.async_driver(self._connection.owning(job))

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from . import _policies
+from ._clock import Span
 from ._connection import Connection
 from ._flows import acting, additions, asking, costs, outcomes, reconciling, routing, settling, several
 from ._flows.submitting import Order
 from ._flows.waiting import OnUpdate
+from ._targets import Target, path_text
 from .assets import Asset
 from .jobs import Cost, Job, Model, Outcome, Preview, Result, Status
 from .ledger import listed
 from .requests import Request
 
 __all__ = ["OnUpdate", "Provider"]
-
-Target = str | os.PathLike[str]
-
-
-def path_text(target: Target | None) -> str | None:
-    """A target as absolute text: another process, elsewhere, may save the files. A trailing separator is kept."""
-    return None if target is None else os.path.join(os.getcwd(), os.fspath(target))  # noqa: PTH109, PTH118
 
 
 class Provider:
@@ -90,16 +85,16 @@ class Provider:
         Raises JobError; JobTimeout leaves the job alive. At once for INPUT_REQUIRED and UNCONFIRMED.
         """
         additions.check_following(timeout, on_update)
-        return self._settled(job, timeout, on_update)
+        return self._settled(job, Span(timeout), on_update)
 
-    def _settled(self, job: Job, timeout: float | None, on_update: OnUpdate | None, *, bought: bool = False) -> Result:
+    def _settled(self, job: Job, span: Span, on_update: OnUpdate | None, *, bought: bool = False) -> Result:
         account = self._connection.owning(job)
         driver = self._connection.driver(account)
         while True:
-            job = driver.run(settling.settle(account, job, timeout=timeout, on_update=on_update, bought=bought))
+            job = driver.run(settling.settle(account, job, timeout=span.left(), on_update=on_update, bought=bought))
             if job.status is not Status.INPUT_REQUIRED or not acting.foreseen(job):
                 return outcomes.result(account, job)
-            job = driver.pay(acting.answer(account, job))
+            job = driver.pay(acting.answer(account, job, span.left()))
 
     def run(
         self,
@@ -113,12 +108,16 @@ class Provider:
         save_to: Target | None = None,
         webhook: str | None = None,
     ) -> Result:
-        """Submit, wait, and save if `save_to` says where. See `submit`, `wait` and `save` for what is raised."""
+        """Submit, wait, and save if `save_to` says where. `timeout` is for both, 60 s of it at most for a busy gateway.
+
+        See `submit`, `wait` and `save` for what is raised. What is on the wire always gets its full answer time.
+        """
         additions.check_following(timeout, on_update)
-        job = self.submit(request, key=key, again=again, lenient=lenient, save_to=save_to, webhook=webhook)
+        span, cap = Span(timeout), _policies.busy(timeout)
+        job = self.submit(request, key=key, again=again, lenient=lenient, timeout=cap, save_to=save_to, webhook=webhook)
         if on_update is not None:
             on_update(job)
-        result = self._settled(job, timeout, on_update, bought=True)
+        result = self._settled(job, span, on_update, bought=True)
         return result if save_to is None else self._with_files(result, save_to)
 
     def _with_files(self, result: Result, to: Target | None) -> Result:

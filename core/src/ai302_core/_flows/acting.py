@@ -44,13 +44,16 @@ def _answers(account: Account, job: Job, request: Request | None) -> dict[str, A
     return {name: value for name, value in (pressed.written() if pressed else {}).items() if name in known}
 
 
-def answer(account: Account, job: Job) -> Flow[Job]:
+def answer(account: Account, job: Job, timeout: float | None = None) -> Flow[Job]:
     """Answer a window whose answer the press already brought. A paid flow; see `foreseen`.
+
+    timeout  seconds its caller has left for a busy service, and for what follows
 
     Who follows it as well answers the same: the job of whoever comes second, as the first one's answer leaves it.
     """
+    answers = _answers(account, job, job.request)
     try:
-        return (yield from submitting.answer_window(account, job, _answers(account, job, job.request), 60.0))
+        return (yield from submitting.answer_window(account, job, answers, _policies.busy(timeout)))
     except KeyConflict:
         return (yield from current(job))
 

@@ -78,7 +78,7 @@ def _once_more(job: Job) -> str:
 
 def overdue(account: Account, job: Job, limit: float) -> JobTimeout:
     """The error of a wait of `limit` seconds that is over before the job is."""
-    said = _empty_success(account, job)
+    said, limit = _empty_success(account, job), round(limit, 2)
     if said:
         return JobTimeout(
             f"{account.name} says that {job.id} is done, but gave no file within {limit:g} s ({said}). "

@@ -34,7 +34,7 @@ def each(session: Session, jobs: Iterable[Job | str], work: Callable[[Job], int]
 def finish(session: Session, job: Job, watch: Watching, out: str | None) -> Result:
     """Wait for a job and save its files where `out` says (None: nowhere). Raises as `Provider.wait` and `save`."""
     watch(job)
-    result = session.provider.wait(job, timeout=session.options.timeout, on_update=_kept(session, watch))
+    result = session.provider.wait(job, timeout=session.patience.left(), on_update=_kept(session, watch))
     session.job = result.job
     watch(result.job)
     if out is not None:

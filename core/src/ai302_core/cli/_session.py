@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from pathlib import Path
 
+    from ai302_core._clock import Span
     from ai302_core._connection import Connection
     from ai302_core._drivers import SyncDriver
     from ai302_core._http import Transport
@@ -118,6 +119,13 @@ class Session:
         from ._place import quoted
 
         return f"{words} --config {quoted(str(file))}{mark}{why}"
+
+    @cached_property
+    def patience(self) -> Span:
+        """The seconds of --timeout; they begin when they are asked for first."""
+        from ai302_core._clock import Span
+
+        return Span(self.options.timeout)
 
     def close(self) -> None:
         """Let go of connections."""

@@ -12,7 +12,6 @@ from ai302_core import _loopthread, _many
 from ai302_core._crowd import Crowd
 
 from . import _crowd, _ending, _verdict
-from ._phrases import now
 from ._progress import watching
 from ._tally import Tally
 
@@ -27,7 +26,6 @@ Follow = Callable[["OnUpdate"], AsyncIterator["Outcome"]]
 
 def wait_for(session: Session, jobs: Iterable[Job | str]) -> int:
     """Follow them until they settle, all of them within --timeout; put their files where their submits said."""
-    patience, start = session.options.timeout, now()
     found: dict[str, Job] = {}
     codes: dict[str, int] = {}
 
@@ -49,17 +47,15 @@ def wait_for(session: Session, jobs: Iterable[Job | str]) -> int:
         return code
 
     def wait(job: Job) -> int:
-        if patience is not None:
-            session.options.timeout = max(0.0, patience - (now() - start).total_seconds())
         out = session.connection.ledger.destination(job.id)
         with watching(session) as watch:
             result = _ending.finish(session, job, watch, out)
         return ended(result)
 
     unknown = _ending.each(session, jobs, find)
-    if len(found) > 1 and patience != 0:
+    if len(found) > 1 and session.options.timeout != 0:
         session.job = None
-        _waited(session, list(found.values()), patience, tell)
+        _waited(session, list(found.values()), session.patience.left(), tell)
     still = _ending.each(session, [job for job in found.values() if job.id not in codes], wait)
     return unknown or next((codes[job_id] for job_id in found if codes.get(job_id)), still)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from ai302_core import _policies
 from ai302_core._flows import acting
 from ai302_core._steps import Call, Sleep
 from ai302_core.errors import ParameterError
@@ -21,6 +22,7 @@ from ._session import Session, execute
 
 SENDING = "sending; Ctrl-C is held until the answer is here"
 UPLOADING = "uploading a file"
+WHOLE = "seconds until it is done, a busy service included"
 
 
 def perform(verb: str, arguments: Sequence[str]) -> int:
@@ -43,7 +45,7 @@ def _run_parser() -> Parser:
     )
     _asking(parser)
     _options.saving(parser)
-    parser.add_argument("--timeout", metavar="S", type=_options.seconds, help="seconds to wait for the files")
+    parser.add_argument("--timeout", metavar="S", type=_options.seconds, help=WHOLE)
     _options.common(parser)
     return parser
 
@@ -99,7 +101,7 @@ def _act_parser() -> Parser:
     parser.add_argument("--key", metavar="K", type=_options.text, help="your name for it: never paid twice")
     _options.callback(parser)
     parser.add_argument("--no-wait", action="store_true", help="return as soon as it is accepted")
-    parser.add_argument("--timeout", metavar="S", type=_options.seconds, help="seconds to wait for the files")
+    parser.add_argument("--timeout", metavar="S", type=_options.seconds, help=WHOLE)
     _options.saving(parser)
     _options.common(parser)
     return parser
@@ -117,8 +119,8 @@ def _run(session: Session) -> int:
     with buying(session) as watch:
         with session.pays():
             session.job = session.provider.submit(
-                request, key=options.key, again=options.again, lenient=options.lenient, save_to=out,
-                webhook=options.webhook,
+                request, key=options.key, again=options.again, lenient=options.lenient,
+                timeout=_policies.busy(session.patience.left()), save_to=out, webhook=options.webhook,
             )  # fmt: skip
         result = finish(session, session.job, watch, out)
     return told(session, result)
@@ -146,7 +148,8 @@ def _act(session: Session) -> int:
     fields = _answers(session, parent)
     out = _options.open_to(_options.absolute(options.out or "."))
     keep = out if not options.no_wait or options.out is not None else None
-    terms = {"key": options.key, "save_to": keep, "webhook": options.webhook}
+    terms = {"key": options.key, "timeout": _policies.busy(session.patience.left()), "save_to": keep,
+             "webhook": options.webhook}  # fmt: skip
     if options.action != "continue" and (action := acting.chosen(parent, options.action)).jobs > 1:
         if fields:
             raise ParameterError(f"{action.name} takes no {next(iter(fields))}. Nothing was sent.")

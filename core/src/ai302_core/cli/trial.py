@@ -158,7 +158,7 @@ def _accompanied(command: Sequence[str], environment: dict[str, str]) -> int:
 def _demo(session: Session) -> int:
     options = session.options
     folder = Path(options.out)
-    options.provider, options.config, options.timeout = FAMILY, {}, 120.0
+    options.provider, options.config, options.timeout = FAMILY, {}, 480.0
     session.ends_with_us, session.goes_on = True, f"{ourselves()} demo"
     with _served() as sandbox, _environment("GEN302_SANDBOX", sandbox.url):
         installed = {entry.name for entry in registry.installed()}
