@@ -217,6 +217,21 @@ def test_what_began_together_comes_apart_unless_one_look_sees_it_all(together: i
     assert 20 * 60 <= looks * together <= 23 * 60, "varied, and hardly more of them"
 
 
+@pytest.mark.parametrize(
+    "history",
+    [[30.0] * 40, [30.0] * 9 + [600.0], [30.0] * 200 + [45.0, 60.0, 900.0], [28.0 + 0.01 * n for n in range(200)]],
+    ids=["one", "ten", "tail", "narrow"],
+)
+@pytest.mark.parametrize("varied", [0.8, 1.0, 1.2])
+def test_jobs_that_take_as_long_as_each_other_are_seen_soon_after(history: list[float], varied: float) -> None:
+    plan = schedule((20.0, 60.0), sorted(history), 2.0, 60.0, watched=False)
+    age, looks = 0.0, 0
+    while age < 30.0:
+        age += varied * plan.wait(age, looks > 0)
+        looks += 1
+    assert (age < 40.0, looks < 8) == (True, True), "it is done after thirty seconds"
+
+
 def test_what_began_apart_comes_together_where_one_look_sees_many() -> None:
     start = now = datetime.now(UTC)
     agenda, looks = Agenda(), 0

@@ -89,7 +89,15 @@ class Schedule:
         return min(due - age, self.maximum)
 
     def _learned(self, age: float) -> float:
-        """Until the stretches passed add up to one look."""
+        """Until the stretches passed add up to one look.
+
+        Where most take as long as each other, that is long after they are done: they are looked at when they should be.
+        """
+        most = self.usual + self.interval - age
+        due = self._added_up(age)
+        return min(due, max(most, self.interval)) if most > 0 else due
+
+    def _added_up(self, age: float) -> float:
         left, at = 1.0, age
         for stretch, following in zip(self.learned, (*self.learned[1:], None), strict=True):
             end = following.start if following is not None else math.inf
@@ -136,7 +144,7 @@ def schedule(
     fastest, most = usual
     learned: tuple[Stretch, ...] = ()
     if len(history) >= 10:
-        fastest, most = history[len(history) // 10], history[len(history) * 9 // 10]
+        fastest, most = history[len(history) // 10], history[round(0.9 * (len(history) - 1))]
         learned = _paces(history, interval)
     return Schedule(fastest=fastest, usual=most, interval=interval, maximum=max(interval, maximum), first=first,
                     watched=watched, learned=learned)  # fmt: skip
