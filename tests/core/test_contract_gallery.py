@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from ai302_core.errors import ParameterError
 from ai302_core.family import (
     Asset,
     Call,
@@ -35,6 +36,7 @@ from ai302_core.family import (
 )
 from ai302_core.sandbox.samples import Exchange, Sample
 from ai302_core.testing import FamilyContract, because, findings
+from ai302_core.testing.stand import Stand, request_of
 
 URL = "https://file.302.ai/gpt/imgs/20261121/one.png"
 SHAPE: Mapping[str, Any] = {"prompt": field("prompt"), "seed": field("seed"), "mode": "std"}
@@ -396,6 +398,13 @@ def test_the_kit_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     before = [socket.socket.connect, socket.getaddrinfo, subprocess.Popen.__init__, os.system]
     assert findings(contract(family()), only="test_no_connection_of_its_own") == []
     assert [socket.socket.connect, socket.getaddrinfo, subprocess.Popen.__init__, os.system] == before
+
+
+def test_a_model_that_must_be_named_says_where_the_names_are() -> None:
+    record = family(rules=lambda request: {"model": Rule(required=True)})
+    with Stand(record) as stand, pytest.raises(ParameterError, match="model must be given") as told:
+        stand.preview(GOOD, request_of(GOOD))
+    assert told.value.hint.startswith("gen302 models -p acme")
 
 
 def test_a_sample_of_another_record_is_one_finding() -> None:

@@ -67,6 +67,8 @@ def test_what_is_generated_keeps_the_contract(place: Path, gen302: Callable[...,
     assert {"sea_boat", "midjourney"} <= {entry["name"] for entry in listed}
     assert "is installed already" in gen302("plugins", "new", "sea-boat", "--dir", "other", expect=2).stderr
     assert not (place / "other").exists()
+    readme = (place / "ai302-sea-boat/README.md").read_text("utf-8")
+    assert '    pip install -e ".[test]"\n' in readme
     shown = (place / "ai302-sea-boat/README.md").read_text("utf-8").splitlines()
     (buying,) = (shlex.split(line) for line in shown if line.startswith("    gen302 sandbox"))
     assert buying[:4] == ["gen302", "sandbox", "--", "gen302"]
@@ -85,6 +87,23 @@ def test_the_check_says_what_to_mend(place: Path, gen302: Callable[..., Done]) -
     assert "importing it loads httpx: import it inside" in told.stdout
     assert "test_the_job_keeps_its_id [image]" in told.stdout
     assert "does job_id=('data.id',) name its path?" in told.stdout
+    asking = "import socket\n"
+    asking += "try:\n    socket.create_connection(('127.0.0.1', 9))\nexcept OSError:\n    pass\n"
+    hook = "\n\n@hookimpl\ndef ai302_sandbox():\n    return {'routes': ()}\n"
+    module.write_text(f"{text}{asking}{hook}")
+    told = gen302("plugins", "check", "boat", expect=2)
+    assert "importing it connects to ('127.0.0.1', 9)" in told.stdout
+    assert "sandbox\n  ai302_sandbox gives dict, not an Emulation: the sandbox leaves the family out" in told.stdout
+    left = gen302("sandbox", "--", sys.executable, "-c", "", expect=0)
+    assert "The family boat is left out: its ai302_sandbox gives dict, not an Emulation" in left.stderr
+    module.write_text(text + hook.replace("@hookimpl\n", ""))
+    assert "ai302_sandbox lacks @hookimpl" in gen302("plugins", "check", "boat", expect=2).stdout
+    module.write_text(text + hook.replace("return", "raise ValueError('no routes') or"))
+    assert "its ai302_sandbox fails: ValueError: no routes" in gen302("plugins", "check", "boat", expect=2).stdout
+    module.write_text(text.replace('at="status"', 'at="status", canceled="gone"'))
+    told = gen302("plugins", "check", "boat", expect=2)
+    assert "a tuple of one ends in a comma: ('gone',)" in told.stdout
+    assert "1 to mend" in told.stderr
     module.write_text("import time\ntime.sleep(60)\n")
     assert "is not done after 1 s" in gen302("plugins", "check", "boat", "--timeout", "1", expect=2).stdout
     module.write_text("import os\nos._exit(3)\n")
@@ -96,6 +115,8 @@ def test_the_check_says_what_to_mend(place: Path, gen302: Callable[..., Done]) -
     module.write_text(text)
     (module.parent / "samples/image.json").write_text('{"operation": "image"}')
     assert "The sample image.json cannot be used" in gen302("plugins", "check", "boat", expect=2).stdout
+    shutil.rmtree(module.parent / "samples")
+    assert "setuptools packs what [tool.setuptools.package-data] names" in gen302("plugins", "check", "boat").stdout
 
 
 def test_names_that_cannot_be(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,5 +133,8 @@ def test_names_that_cannot_be(place: Path, monkeypatch: pytest.MonkeyPatch, caps
     (place / "ai302-boat/mine.txt").write_text("mine")
     assert "is there already; nothing was written" in refused("plugins", "new", "boat")
     assert [path.name for path in (place / "ai302-boat").iterdir()] == ["mine.txt"]
-    assert "No family 'baot' is installed" in refused("plugins", "check", "baot")
+    told = refused("plugins", "check", "baot")
+    assert "No family 'baot' is installed" in told
+    assert 'Next: pip install -e "./ai302-baot[test]"' in told
+    assert '[project.entry-points."ai302_core.families"]' in told
     assert "needs a NAME" in refused("plugins", "new")

@@ -33,7 +33,9 @@ def obeying(
             continue
         text = f"{family}: {name} {problem}"
         if not lenient or rule.required:
-            raise ParameterError(f"{text} Nothing was sent.", field=name)
+            unnamed = name == "model" and not request.model
+            hint = f"gen302 models -p {family}  # then --model NAME, or model under the provider's defaults"
+            raise ParameterError(f"{text} Nothing was sent.", field=name, hint=hint if unnamed else "")
         warnings.append(Notice(code="parameter", message=text, field=name))
         if not rule.taken and name in request.written():
             request = _without(request, name)

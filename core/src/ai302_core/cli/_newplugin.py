@@ -78,7 +78,7 @@ _README = """
 The family `<family>` for ai302-core: describe here what it makes, at which service, and where its wire format is
 documented. In its folder, with the Python that has ai302-core:
 
-    pip install -e .
+    pip install -e ".[test]"
     gen302 plugins check <family>
     gen302 sandbox -- gen302 run -p <family> "a paper boat" -o pictures
 
@@ -145,7 +145,7 @@ def ai302_family() -> Family:
 '''
 
 _TEST = '''
-"""The family keeps the contract of ai302-core: pip install -e ".[test]", then pytest."""
+"""The family keeps the contract of ai302-core: pytest, or gen302 plugins check <family>."""
 
 from ai302_core.testing import FamilyContract
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ai302_core import config, registry
-from ai302_core.errors import ConfigError, ParameterError
+from ai302_core.errors import ConfigError, ParameterError, PluginError
 
 from . import _options
 from ._options import Parser
@@ -111,20 +111,28 @@ def _new(session: Session, name: str) -> int:
     for path in sorted(files):
         session.output.say(f"  {path}")
     shown = folder.name if folder.parent == Path.cwd() else str(folder)
-    session.output.say(f'Next: pip install -e "{shown}" && gen302 plugins check {name.replace("-", "_")}')
+    session.output.say(f'Next: pip install -e "{shown}[test]" && gen302 plugins check {name.replace("-", "_")}')
     return 0
 
 
 def _check(session: Session, name: str) -> int:
     from ai302_core.testing.checking import check
 
-    offers = [entry for entry in registry.installed() if entry.name == name.replace("-", "_")]
+    family = name.replace("-", "_")
+    offers = [entry for entry in registry.installed() if entry.name == family]
     if len(offers) > 1 and session.options.distribution is None:
         raise ParameterError(
             f"The family {offers[0].name!r} is offered by {' and '.join(map(str, offers))}; say which to check.",
             hint=f"gen302 plugins check {offers[0].name} --from {offers[0].distribution}",
         )
-    report = check(name.replace("-", "_"), session.options.distribution, session.options.timeout)
+    try:
+        report = check(family, session.options.distribution, session.options.timeout)
+    except PluginError as problem:
+        if not offers:
+            folder = f"./ai302-{family.replace('_', '-')}"
+            named = f'[project.entry-points."{registry.GROUP}"]'
+            problem.hint = f'pip install -e "{folder}[test]"  # where its pyproject.toml names it under {named}'
+        raise
     if session.output.as_json:
         entry = {"name": report.plugin.name, "distribution": report.plugin.distribution}
         findings = [asdict(finding) for finding in report.findings]

@@ -37,6 +37,9 @@ def installed() -> tuple[list[Emulation], list[str]]:
             continue
         if isinstance(emulation, Emulation):
             found.append(emulation)
+        elif emulation is not None:
+            kind = type(emulation).__name__
+            skipped.append(f"The family {entry.name} is left out: its ai302_sandbox gives {kind}, not an Emulation")
     return found, skipped
 
 

@@ -67,7 +67,7 @@ def _only(entry: Installed, message: str) -> CheckReport:
     return CheckReport(plugin=entry, tests=1, findings=(Finding(test="import", sample="", message=message),))
 
 
-def answer(name: str, distribution: str, printed: str, heavy: list[str]) -> None:
+def answer(name: str, distribution: str, printed: str, heavy: list[str], called: list[str]) -> None:
     """What the child does: run the contract, write one JSON document, end without waiting for anything."""
     out = os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -75,7 +75,7 @@ def answer(name: str, distribution: str, printed: str, heavy: list[str]) -> None
     os.dup2(nowhere, 2)
     told: dict[str, object]
     try:
-        tests, found = _examined(name, distribution, printed, heavy)
+        tests, found = _examined(name, distribution, _besides(printed, heavy, called))
         told = {"tests": tests, "findings": [asdict(finding) for finding in found]}
     except ConfigError as problem:
         told = {"missing": str(problem.message).removeprefix("The sandbox needs the package ").rstrip(".")}
@@ -84,17 +84,44 @@ def answer(name: str, distribution: str, printed: str, heavy: list[str]) -> None
     os._exit(0)
 
 
-def _examined(name: str, distribution: str, printed: str, heavy: list[str]) -> tuple[int, list[Finding]]:
+def _besides(printed: str, heavy: list[str], called: list[str]) -> list[Finding]:
+    """What importing it must not do."""
+    said: list[str] = []
+    if printed:
+        said.append(f"importing it prints {printed[:80]!r}")
+    if heavy:
+        said.append(f"importing it loads {', '.join(heavy)}: import it inside the function that needs it")
+    if called:
+        said.append(
+            f"importing it connects to {called[0]}, and every command would wait for that: ask in a flow, Send(Call(…))"
+        )
+    return [Finding(test="import", sample="", message=text) for text in said]
+
+
+def _emulated(plugin: registry.Plugin) -> list[Finding]:
+    """What is wrong with the hook for the sandbox, if it is there."""
+    from ai302_core.sandbox import Emulation
+
+    module = sys.modules[plugin.installed.module]
+    try:
+        emulation = plugin.sandbox()
+    except PluginError as problem:
+        return [Finding(test="sandbox", sample="", message=f"{problem.message} {problem.__cause__}")]
+    wrong = ""
+    if emulation is None and callable(getattr(module, "ai302_sandbox", None)):
+        wrong = "ai302_sandbox lacks @hookimpl, or gives None: the sandbox answers with the samples"
+    elif emulation is not None and not isinstance(emulation, Emulation):
+        wrong = f"ai302_sandbox gives {type(emulation).__name__}, not an Emulation: the sandbox leaves the family out"
+    elif isinstance(emulation, Emulation) and emulation.family != plugin.family.name:
+        wrong = f"ai302_sandbox gives the Emulation of {emulation.family!r}: its family must be {plugin.family.name!r}"
+    return [Finding(test="sandbox", sample="", message=wrong)] if wrong else []
+
+
+def _examined(name: str, distribution: str, found: list[Finding]) -> tuple[int, list[Finding]]:
     try:
         plugin = registry.load_plugin(name, choice=distribution)
     except PluginError as problem:
         return 1, [Finding(test="registry", sample="", message=f"{problem.message} {problem.hint}")]
-    found: list[Finding] = []
-    if printed:
-        found.append(Finding(test="import", sample="", message=f"importing it prints {printed[:80]!r}"))
-    if heavy:
-        text = f"importing it loads {', '.join(heavy)}: import it inside the function that needs it"
-        found.append(Finding(test="import", sample="", message=text))
     from ai302_core.sandbox import serve
     from ai302_core.sandbox.samples import samples_of
 
@@ -107,4 +134,5 @@ def _examined(name: str, distribution: str, printed: str, heavy: list[str]) -> t
     except Exception as problem:  # noqa: BLE001 - whatever is wrong with the files, their author must hear it
         return 2, [*found, Finding(test="samples", sample="", message=str(problem))]
     contract = type("Checked", (FamilyContract,), {"family": plugin.family, "samples": samples})
-    return 2 + count(contract), [*found, *findings(contract)]
+    told = findings(contract)
+    return 3 + count(contract), [*found, *_emulated(plugin), *told]

@@ -78,6 +78,11 @@ class RecordTests(Terms):
         for sample in self.told():
             for position in sample.paid(family)[1:]:
                 shown |= {entry.name for entry in sample.submits(family, position)}
+        assert self.told(), (
+            "there are no samples, which are JSON files in the folder `samples` of the family's package. Where the "
+            "source has them and the wheel does not, the build left them out: setuptools packs what "
+            '[tool.setuptools.package-data] names, such as "samples/*.json"'
+        )
         missing = [entry.name for entry in family.operations if entry.name not in shown]
         assert not missing, f"no sample shows the operation {missing[0]!r} succeed: add one to the samples folder"
 

@@ -179,8 +179,11 @@ def findings(contract: type[Terms], only: str = "test_*") -> list[Finding]:
 
 
 def count(contract: type[Terms]) -> int:
-    """How many tests a contract comes to, each counted once for each of its samples."""
-    chosen = [contract.chosen(name) for name in dir(contract) if name.startswith("test_")]
+    """How many tests a contract comes to, each counted once for each of its samples; 1 for a record nobody can read."""
+    try:
+        chosen = [contract.chosen(name) for name in dir(contract) if name.startswith("test_")]
+    except AssertionError:
+        return 1
     return sum(1 if samples is None else len(samples) for samples in chosen)
 
 
