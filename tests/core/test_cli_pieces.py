@@ -25,7 +25,7 @@ from ai302_core import errors
 from ai302_core._files.naming import plan
 from ai302_core._version import VERSION
 from ai302_core.assets import Asset, Media
-from ai302_core.cli import EXITS, VERBS, _thumbnail, _together, main
+from ai302_core.cli import EXITS, VERBS, _crowd, _thumbnail, _together, main
 from ai302_core.cli._options import absolute
 from ai302_core.cli._phrases import duration, phrase
 from ai302_core.cli._requests import typed
@@ -284,7 +284,6 @@ def test_a_narrow_terminal_keeps_the_rows_of_a_batch_below_its_bar() -> None:
     from rich.console import Console
 
     from ai302_core.cli._livetable import LiveTable
-    from ai302_core.cli._tally import Tally
 
     table = LiveTable(Tally("skus", 60), lambda job: [])
     table.update(JOB)
@@ -292,6 +291,16 @@ def test_a_narrow_terminal_keeps_the_rows_of_a_batch_below_its_bar() -> None:
     Console(file=screen, width=60).print(table._rendered())
     headline, bar, row = screen.getvalue().splitlines()
     assert (headline, bar.strip("\u2501 "), row.startswith(JOB.id)) == ("skus: 0 of 60 rows, 1 under way", "", True)
+
+
+def test_many_that_wait_for_the_same_place_say_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_crowd, "PAUSE", 0.0)
+    said: list[str] = []
+    shown = _crowd._Plain(said.append, Tally("skus", 60))
+    for _ in range(3):
+        shown.waits("full", once=True)
+        shown.waits("busy")
+    assert [line.rpartition(" ")[2] for line in said] == ["full", "busy", "busy", "busy"]
 
 
 def hints() -> list[str]:

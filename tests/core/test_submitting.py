@@ -10,6 +10,7 @@ import pytest
 
 from ai302_core._flows import outcomes, planning, reconciling, settling, submitting
 from ai302_core._flows.submitting import Order
+from ai302_core._steps import Sleep
 from ai302_core.errors import (
     ApiError,
     AuthenticationError,
@@ -30,6 +31,7 @@ from ai302_core.errors import (
 )
 from ai302_core.family import Rule, field
 from ai302_core.jobs import Status
+from ai302_core.ledger import Limits
 from ai302_core.requests import ImageRequest, VideoRequest
 
 CAT = ImageRequest("a cat")
@@ -44,6 +46,26 @@ def test_an_accepted_submit_is_sent_once_and_recorded(account: Any, hand: Any, r
     assert (job.status, job.remote_id, job.request_id, job.billed) == (Status.QUEUED, "42", "r-1", "yes")
     assert len(fed.paid) == 1
     assert ledger.job(job.id).remote_id == "42"
+
+
+def test_a_wait_for_a_place_of_our_own_is_told_once_after_a_few_seconds(account: Any, hand: Any, reply: Any) -> None:
+    account = replace(account, limits=Limits(concurrent=1))
+    fed = hand(reply(ACCEPTED))
+    fed.run(submitting.submit(account, CAT, Order()))
+    told, perform = [], fed.perform
+
+    def seen(step: Any) -> Any:
+        if isinstance(step, Sleep):
+            told.append(step.why)
+        return perform(step)
+
+    fed.perform = seen
+    with pytest.raises(RateLimitError, match="at its own limit"):
+        fed.run(submitting.submit(account, ImageRequest("a dog"), Order(timeout=9)))
+    (why,) = filter(None, told)
+    assert str(why) == "hero is at its own limit of open jobs or jobs a minute. Nothing was sent."
+    assert (len(told), told.index(why)) == (9, 3)
+    assert len(fed.paid) == 1
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from ai302_core._flows import submitting
 from ai302_core.sandbox import RunningSandbox, serve
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -468,6 +469,18 @@ def test_what_was_not_accepted_is_told_with_its_reason_before_it_goes_out_again(
         assert re.search(rf"sending;.*\n.*{told}.*sending;", done.stderr), done.stderr
         assert sandbox.key not in done.stderr
         assert (one(done)["job"]["status"], sandbox.paid) == ("queued", before + 1)
+
+
+def test_who_waits_at_limits_of_his_own_is_told_why(
+    slow: RunningSandbox, gen302: Gen302, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submitting, "_TOLD", 1)
+    monkeypatch.setenv("GEN302_PROVIDERS__MIDJOURNEY__FAMILY", "midjourney")
+    monkeypatch.setenv("GEN302_PROVIDERS__MIDJOURNEY__LIMITS__CONCURRENT", "1")
+    gen302("submit", "a lantern")
+    done = gen302("submit", "a lamp", "--timeout", "0.5", "--json", expect=6)
+    assert done.stderr.count("midjourney is at its own limit of open jobs or jobs a minute: waiting for a place") == 1
+    assert (one(done)["error"]["type"], slow.paid) == ("RateLimitError", 1)
 
 
 def test_the_timeout_of_what_buys_and_waits_is_for_the_whole(slow: RunningSandbox, gen302: Gen302) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from operator import methodcaller
 
 from ai302_core import _policies
 from ai302_core._accounts import Account
@@ -24,6 +25,7 @@ from .planning import Plan
 
 OVER = frozenset({Status.FAILED, Status.CANCELED, Status.ABANDONED})
 _WAITS_FOR_OWNER = 0.1
+_TOLD = 4  # the turn at which a wait for a place within our own limits is told: once, after three seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,23 +219,21 @@ def new_job(account: Account, made: Plan, stored: Request, order: Order) -> Flow
 def claimed(account: Account, intent: Intent, timeout: float) -> Flow[Claim]:
     """Record the intent, waiting while the account's `concurrent` jobs are all busy."""
     now = start = yield from Now()
+    turn = 0
+    full = RateLimitError(
+        f"{account.name} is at its own limit of open jobs or jobs a minute. Nothing was sent.",
+        status_code=0,
+        hint=f"Try again later, or raise [providers.{account.name}] limits in gen302.toml.",
+    )
     while True:
         intent = changed(intent, job=changed(intent.job, created_at=now))
-        claim = yield from _recorded(intent)
+        claim: Claim = yield from Begin(methodcaller("claim", intent), torn=partial(receipts.torn, intent.job))
         if not claim.waiting:
             return claim
         if (now - start).total_seconds() >= timeout:
-            raise RateLimitError(
-                f"{account.name} is at its own limit of open jobs or jobs a minute. Nothing was sent.",
-                status_code=0,
-                hint=f"Try again later, or raise [providers.{account.name}] limits in gen302.toml.",
-            )
-        yield from Sleep(1.0, _policies.SPREAD)
+            raise full
+        yield from Sleep(1.0, _policies.SPREAD, why=full if (turn := turn + 1) == _TOLD else None)
         now = yield from Now()
-
-
-def _recorded(intent: Intent) -> Flow[Claim]:
-    return (yield from Begin(lambda ledger: ledger.claim(intent), torn=partial(receipts.torn, intent.job)))
 
 
 def bought(account: Account, made: Plan, job: Job, call: Call, timeout: float) -> Flow[Job]:

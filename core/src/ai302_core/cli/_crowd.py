@@ -33,8 +33,8 @@ class Watching(Protocol):
     def outcome(self, outcome: Outcome) -> object:
         """One of them has come to its end; the tally knows it."""
 
-    def waits(self, why: str) -> object:
-        """One of them waits to be sent again, from any thread."""
+    def waits(self, why: str, once: bool = False) -> object:
+        """One of them waits to be sent, from any thread; `once`: others that wait for the same tell nothing new."""
 
 
 @contextmanager
@@ -63,7 +63,7 @@ class Silent:
     def outcome(self, outcome: Outcome) -> None:
         """Nothing is shown."""
 
-    def waits(self, why: str) -> None:
+    def waits(self, why: str, once: bool = False) -> None:
         """Nothing is shown."""
 
 
@@ -77,6 +77,7 @@ class _Plain:
         self._open: set[str] = set()
         self._last: float | None = None
         self._silent_until = 0.0
+        self._told: set[str] = set()
         self._lock = threading.Lock()
 
     def update(self, job: Job) -> None:
@@ -93,11 +94,12 @@ class _Plain:
         if self._pace.passed() - (self._last or 0.0) >= PAUSE:
             self._tell()
 
-    def waits(self, why: str) -> None:
+    def waits(self, why: str, once: bool = False) -> None:
         with self._lock:  # many rows hear the same at once
-            if self._pace.passed() < self._silent_until:
+            if why in self._told or self._pace.passed() < self._silent_until:
                 return
             self._silent_until = self._pace.passed() + PAUSE
+            self._told |= {why} if once else set()
         self._say(f"{now().astimezone():%H:%M:%S} {self._tally.name}: {why}")
 
     def _tell(self) -> None:

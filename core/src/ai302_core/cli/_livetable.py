@@ -74,8 +74,8 @@ class LiveTable:
         if outcome.job is not None:
             self._jobs.pop(outcome.job.id, None)
 
-    def waits(self, why: str) -> None:
-        """One waits to be sent again, from any thread: the reason stands below until another was accepted."""
+    def waits(self, why: str, once: bool = False) -> None:
+        """One waits to be sent, from any thread: the reason stands below until another was accepted."""
         self._why = why
 
     def _rendered(self) -> Group:

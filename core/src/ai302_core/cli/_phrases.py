@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ai302_core import _clock, _policies
-from ai302_core.errors import LedgerError
+from ai302_core.errors import LedgerError, RateLimitError
 
 if TYPE_CHECKING:
     from ai302_core._steps import Sleep
@@ -71,9 +71,16 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def unaccepted(pause: Sleep) -> str:
-    """What the service answered to something it did not accept, and when that goes out again."""
+def at_own_limits(pause: Sleep) -> bool:
+    """Whether nothing but limits of the user's own keeps something from being sent."""
+    return isinstance(pause.why, RateLimitError) and pause.why.status_code == 0
+
+
+def unsent(pause: Sleep) -> str:
+    """Why something is not sent yet, or what the service answered when it did not accept it, and when it goes out."""
     why = " ".join(str(pause.why).split()).rstrip(".")
+    if at_own_limits(pause):
+        return f"{why.removesuffix('. Nothing was sent')}: waiting for a place; nothing more is bought meanwhile"
     short = why if len(why) <= REASON else f"{why[: REASON - 1]}…"
     soon = "at once" if pause.seconds < 0.5 else f"in {duration(pause.seconds)}"
     return f"not accepted, nothing was paid: {short}; sending again {soon}"

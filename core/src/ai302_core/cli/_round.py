@@ -17,13 +17,13 @@ from ai302_core._crowd import Crowd
 from ai302_core._flows import outcomes as _outcomes
 from ai302_core._flows.submitting import Order
 from ai302_core._many import Wanted
-from ai302_core._steps import Sleep
+from ai302_core._steps import Call, Sleep
 from ai302_core.errors import Ai302Error, ParameterError
 from ai302_core.jobs import Job, Outcome, Status
 from ai302_core.ledger import unreadable
 
 from . import _crowd, _rows, _verdict
-from ._phrases import unaccepted
+from ._phrases import at_own_limits, unsent
 from ._place import quoted
 from ._rows import Reading
 from ._session import Session
@@ -98,7 +98,12 @@ class Round:
         tally = Tally(self.batch.name, len(self.rows))
         roles, sidecar = self.batch.options.get("only"), not self.batch.options.get("no_sidecar")
         with _crowd.watching(session, tally) as watch:
-            session.connection.sending = lambda step: watch.waits(unaccepted(step)) if isinstance(step, Sleep) else None
+
+            def sending(step: Call | Sleep) -> None:
+                if isinstance(step, Sleep):
+                    watch.waits(unsent(step), once=at_own_limits(step))
+
+            session.connection.sending = sending
             finished = self._finished(roles)
             for key, files in finished.items():
                 self._told(tally, watch, Outcome(key=key, job=self.jobs[key], files=files))

@@ -16,7 +16,7 @@ from ai302_core.jobs import Job, Preview
 from . import _again, _options, _requests
 from ._ending import each, finish, told
 from ._options import Parser
-from ._phrases import unaccepted
+from ._phrases import unsent
 from ._progress import Watching, watching
 from ._session import Session, execute
 
@@ -181,7 +181,7 @@ def buying(session: Session) -> Iterator[Watching]:
 
         def sending(step: Call | Sleep) -> None:
             if isinstance(step, Sleep):
-                watch.waits(unaccepted(step))
+                watch.waits(unsent(step))
             else:
                 watch.stage(UPLOADING if step.purpose == "upload" else SENDING)
 
