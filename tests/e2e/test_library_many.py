@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from ai302_core import ImageRequest, Outcome, ParameterError, Status
+from ai302_core import ImageRequest, Outcome, ParameterError, Status, _many
 from ai302_core._flows import settling
+from ai302_core._turns import AHEAD, PAID_AT_ONCE
 from ai302_core.sandbox import picture_size
 
 Shop = Any
@@ -53,6 +55,26 @@ def said(started: subprocess.Popen[str]) -> Any:
 
 def shoes(count: int) -> dict[str, ImageRequest]:
     return {f"sku-{number}": ImageRequest(f"shoe {number}") for number in range(count)}
+
+
+@pytest.mark.parametrize(("patience", "out"), [(1e6, AHEAD), (0.0, PAID_AT_ONCE)], ids=["few", "slow"])
+def test_many_begin_with_a_few_until_one_is_answered_or_might_have_been(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, until: Any, held: Any, patience: float, out: int
+) -> None:
+    """What is begun and not sent when it is killed, its owner has to look for."""
+    monkeypatch.setattr(_many, "_ANSWERED", patience)
+    shop.sandbox.fault("submit", "late", times=None)
+    buyer = shop.buyer()
+    with ThreadPoolExecutor(1) as pool:
+        outcomes = pool.submit(buyer.each, "run_many", shoes(MANY))
+        try:
+            until(lambda: shop.sandbox.paid >= out)
+            begun = len(buyer.jobs())
+        finally:
+            held.go.set()
+        assert {outcome.error for outcome in outcomes.result(timeout=120)} == {None}
+    assert begun == AHEAD or patience == 0
+    assert shop.sandbox.paid == MANY
 
 
 @pytest.mark.parametrize(("mode", "gateway"), [("sync", "302ai"), ("async", "new-api")])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, TypeVar
 
-from . import _clock
+from . import _clock, _http
 from ._connection import Connection
 from ._crowd import Crowd
 from ._flows import routing, settling
@@ -18,6 +18,10 @@ from ._turns import AHEAD, PAID_AT_ONCE
 from .errors import Ai302Error
 from .jobs import Job, Outcome, Status
 from .requests import Request
+
+_ANSWERED = 1.0
+"""Seconds in which a service usually answers. Until then only an answer lets more begin than are kept ready: of many
+that begin at once a kill would leave most unsent, and somebody has to find out which."""
 
 W = TypeVar("W")
 R = TypeVar("R")
@@ -51,7 +55,7 @@ class Wanted:
 
 async def run_wanted(connection: Connection, wanted: Iterable[Wanted], crowd: Crowd) -> AsyncGenerator[Outcome, None]:
     """Outcomes of many as they settle; the next is pulled only when it can be sent."""
-    gate = asyncio.Semaphore(PAID_AT_ONCE + AHEAD)
+    gate, later = asyncio.Semaphore(AHEAD), PAID_AT_ONCE
     members_of = _FirstInThread(connection.members)
 
     async def one(entry: Wanted) -> None:
@@ -70,10 +74,23 @@ async def run_wanted(connection: Connection, wanted: Iterable[Wanted], crowd: Cr
             return crowd.failed(replace(outcome, job=problem.job or entry.job), problem)
         finally:
             gate.release()
+            one_more()
         return await crowd.take_on(owner, job, outcome)
+
+    def one_more() -> None:
+        nonlocal later
+        if later:
+            later -= 1
+            gate.release()
+
+    async def all_of_them() -> None:
+        await _http.sleep_async(_ANSWERED)
+        while later:
+            one_more()
 
     async def feed() -> None:
         entries = iter(wanted)
+        crowd.start(all_of_them())
         while True:
             await gate.acquire()
             await crowd.room()
