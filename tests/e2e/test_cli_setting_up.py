@@ -95,8 +95,11 @@ def test_an_empty_ledger_says_that_nothing_was_bought(told: Told, monkeypatch: p
         assert "how to begin" in said
     assert "jobs adopt 1320098173412546" in told("wait", "1320098173412546", expect=2)[1]
     assert "nothing was bought" in told("jobs")[1]
-    monkeypatch.setenv("GEN302_LEDGER", "off")
-    assert 'ledger = "off"' in told("wait", "last", expect=2)[1]
+    for ledger in ("off", ":memory:"):
+        monkeypatch.setenv("GEN302_LEDGER", ledger)
+        assert f'ledger = "{ledger}" nothing else is remembered.' in told("wait", "last", expect=2)[1]
+        refused = told("submit", "a boat", "-p", "midjourney", expect=2)[1]
+        assert f"the ledger is {ledger}, and forgets it. Nothing was sent.\n  Nothing was paid." in refused
 
 
 def test_help_lists_every_verb_and_every_exit_code(told: Told) -> None:

@@ -266,9 +266,9 @@ def unrecorded(job: Job, stands: Job) -> bool:
 
 def _unknown(ledger: Ledger, ref: str) -> ParameterError:
     adopt = "" if ref == "last" else f"gen302 jobs adopt {shlex.quote(ref)} takes in a task that another tool started"
-    if ledger.url == "off":
+    if not ledger.durable:
         return ParameterError(
-            f'There is no job {ref!r} in this process, and with ledger = "off" nothing else is remembered.',
+            f'There is no job {ref!r} in this process, and with ledger = "{ledger.url}" nothing else is remembered.',
             hint=f"Leave `ledger` at its default, and jobs are found later.{adopt and f' {adopt}.'}",
         )
     if not ledger.jobs(limit=1):

@@ -10,7 +10,7 @@ from typing import Any
 from ai302_core import _policies
 from ai302_core._flows import acting
 from ai302_core._steps import Call, Sleep
-from ai302_core.errors import ParameterError
+from ai302_core.errors import ConfigError, ParameterError
 from ai302_core.jobs import Job, Preview
 
 from . import _again, _options, _requests
@@ -131,6 +131,12 @@ def _submit(session: Session) -> int:
     request = _again.requested(session)
     if options.dry_run:
         return _preview(session, session.provider.dry_run(request, lenient=options.lenient, webhook=options.webhook))
+    ledger = session.connection.ledger
+    if not ledger.durable:
+        raise ConfigError(
+            f"Nobody could wait for this job: the ledger is {ledger.url}, and forgets it. Nothing was sent.",
+            hint="Leave `ledger` at its default, or let gen302 run wait for it.",
+        )
     out = _options.destination(options)
     if out is not None:
         _options.open_to(out)
