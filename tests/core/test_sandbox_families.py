@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ai302_core.family import Family, Gateway, ImageRequest, Operation, image, post
+from ai302_core.assets import AssetKind
+from ai302_core.family import AssetAt, Family, Gateway, ImageRequest, Operation, image, post
 from ai302_core.sandbox import serve
 from ai302_core.sandbox.replaying import emulation_of
 from ai302_core.sandbox.samples import Exchange, Sample
@@ -43,6 +44,26 @@ def install(folder: Path, name: str, source: str) -> None:
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-family\nVersion: 1.0\n", encoding="utf-8")
     entry = f"[ai302_core.families]\n{name} = {name}_family\n"
     (info / "entry_points.txt").write_text(entry, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("kind", "media_type"), [("image", "image/png"), ("video", "video/mp4"), ("audio", "audio/wav")]
+)
+def test_a_link_of_a_sample_is_a_file_of_its_kind(kind: AssetKind, media_type: str) -> None:
+    link = "https://file.302.ai/gpt/imgs/20261121/one"
+    make = Operation("make", request=ImageRequest, submit=post("/make"), assets=(AssetAt(kind=kind, paths=("url",)),))
+    family = Family("acme", api=1, base_url="https://api.acme.example", operations=(make,))
+    sample = Sample(
+        name="good", operation="make", request={"type": "ImageRequest", "prompt": "a boat"},
+        exchanges=(Exchange(method="POST", path="/make", reply={"url": link}),),
+        expect={"status": "succeeded", "assets": [{"kind": kind, "url": link}]},
+    )  # fmt: skip
+    with serve(families=[emulation_of(family, [sample])]) as sandbox:
+        told = httpx.post(
+            f"{sandbox.url}/make", json={}, headers={"authorization": f"Bearer {sandbox.key}"}, verify=False
+        )
+        file = httpx.get(told.json()["url"], verify=False)
+    assert (file.status_code, file.headers["content-type"], len(file.content) > 100) == (200, media_type, True)
 
 
 def test_installed_families_are_served_and_broken_ones_left_out(

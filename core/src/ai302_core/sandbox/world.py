@@ -296,6 +296,7 @@ _MEDIA_TYPES = {
     "webp": "image/webp",
     "gif": "image/gif",
     "mp4": "video/mp4",
+    "wav": "audio/wav",
 }
 
 
