@@ -43,6 +43,23 @@ def listening() -> Iterator[Callable[[Any], str]]:
         listener.stop()
 
 
+@pytest.fixture
+def idle(monkeypatch: pytest.MonkeyPatch, until: Any) -> Callable[[Receiver], None]:
+    """Waits until every look that a callback asked for is over: one may be on its way when another has seen it all."""
+    under_way: list[str] = []
+    look = Receiver._look
+
+    async def watched(hooks: Receiver, job_id: str, wait: float) -> None:
+        under_way.append(job_id)
+        try:
+            await look(hooks, job_id, wait)
+        finally:
+            under_way.remove(job_id)
+
+    monkeypatch.setattr(Receiver, "_look", watched)
+    return lambda hooks: until(lambda: not hooks._looks and not under_way)
+
+
 def mounted(hooks: Receiver) -> Starlette:
     return Starlette(routes=[Mount("/hooks", hooks)])
 
@@ -75,7 +92,7 @@ def test_a_callback_wakes_who_waits(open_shop: Callable[..., Any], listening: Ca
 
 
 def test_the_receiver_looks_where_nobody_waits(
-    open_shop: Callable[..., Any], listening: Callable[[Any], str], until: Any
+    open_shop: Callable[..., Any], listening: Callable[[Any], str], until: Any, idle: Any
 ) -> None:
     shop = open_shop()
     buyer = shop.buyer(provider=SLOW)
@@ -84,6 +101,7 @@ def test_the_receiver_looks_where_nobody_waits(
     job = buyer.submit(LAMP, webhook=hooks.address(listening(hooks)))
     until(lambda: bool(seen) and seen[-1].status.settled)
     assert buyer.job(job.id).status == "succeeded"
+    idle(hooks)
     polls = shop.count("poll")
     assert len(buyer.wait(job).images) == 4
     assert (shop.count("poll"), shop.sandbox.paid) == (polls, 1)
@@ -206,7 +224,13 @@ def test_another_family_calls_once_it_has_ended(
     ],
 )
 def test_every_way_a_callback_goes_wrong(
-    open_shop: Callable[..., Any], listening: Callable[[Any], str], family: str, model: str, order: Any, until: Any
+    open_shop: Callable[..., Any],
+    listening: Callable[[Any], str],
+    family: str,
+    model: str,
+    order: Any,
+    until: Any,
+    idle: Any,
 ) -> None:
     shop = open_shop(speed=0.0)
     buyer = shop.buyer(provider={"family": family})
@@ -226,9 +250,11 @@ def test_every_way_a_callback_goes_wrong(
     results = [buyer.wait(job, timeout=SOON) for job in jobs]
     assert all(len(result.images) + len(result.videos) >= 1 for result in results)
     until(lambda: len(shop.sandbox.callbacks) == 5)  # two, none, none yet, one, two
+    idle(hooks)
     polls = shop.count("poll")
     shop.sandbox.advance(900)
     until(lambda: len(shop.sandbox.callbacks) == 6)
+    idle(hooks)
     assert {told.status for told in shop.sandbox.callbacks} == {200}
     assert shop.count("poll") == polls  # what is settled is not looked at again
     assert all("evil" not in buyer.job(job.id).to_json() for job in jobs)
