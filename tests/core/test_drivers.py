@@ -27,7 +27,7 @@ from ai302_core._flows import submitting
 from ai302_core._flows.submitting import Order
 from ai302_core._http import Transport
 from ai302_core._policies import Timeouts
-from ai302_core._steps import Call, Flow, Record, Reply, Send
+from ai302_core._steps import Call, Flow, Record, Reply, Save, Send
 from ai302_core._stopping import Interrupted, Stop
 from ai302_core._turns import AHEAD, PAID_AT_ONCE, Desk
 from ai302_core.jobs import Status
@@ -500,6 +500,35 @@ def test_a_busy_key_waits_for_the_first_receipt(shop: Any, gateway: Gateway) -> 
     for thread in threads:
         thread.join(60)
     assert (len(gateway.paid), set(found)) == (1, {"1000"})
+
+
+def test_a_cancel_that_meets_a_failure_of_the_disk_is_not_forgotten(shop: Any) -> None:
+    _, transport, ledger = shop
+    begun, fails = threading.Event(), threading.Event()
+    went_on: list[bool] = []
+
+    def failing() -> None:
+        begun.set()
+        fails.wait(60)
+        raise OSError("the disk is full")
+
+    def flow() -> Flow[None]:
+        try:
+            yield from Save(failing)
+        except OSError:
+            went_on.append((yield from Save(lambda: True)))
+
+    async def main() -> None:
+        task = asyncio.create_task(AsyncDriver(transport, ledger).run(flow()))
+        await asyncio.to_thread(begun.wait, 60)
+        task.cancel()
+        await asyncio.sleep(0)
+        fails.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert went_on == []
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

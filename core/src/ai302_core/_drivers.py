@@ -277,6 +277,8 @@ class AsyncDriver:
                 await asyncio.wait({work})
             except asyncio.CancelledError as asked:
                 canceled = asked
+        if canceled is not None and (failure := work.exception()) is not None:
+            raise canceled from failure  # a flow that goes on after a failure must not forget that it is to stop
         return work.result(), canceled
 
     def _in_thread(self, name: str, step: Step[Any]) -> asyncio.Future[Any]:
