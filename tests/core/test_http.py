@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -21,11 +21,13 @@ import respx
 import trustme
 
 from ai302_core import _clock, _http
+from ai302_core._drivers import AsyncDriver
 from ai302_core._http import Transport
 from ai302_core._policies import Timeouts
-from ai302_core._steps import Call, Reply, Stream
+from ai302_core._steps import Call, Flow, Reply, Stream
 from ai302_core._transport import bodies, carriers
 from ai302_core.errors import DownloadError, TransportError
+from ai302_core.ledger import Ledger
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 Talk = Callable[[socket.socket, bytes, int], None]
@@ -413,6 +415,45 @@ def test_a_fork_uses_connections_of_its_own(serve: Any, transport: Transport) ->
 
 def file_reply(body: bytes, *head: bytes) -> bytes:
     return b"\r\n".join([b"HTTP/1.1 200 OK", b"content-length: %d" % len(body), *head, b"", b""]) + body
+
+
+@pytest.mark.parametrize("status", ["200 OK", "206 Partial Content", ""], ids=["whole", "rest", "silence"])
+def test_whoever_stops_a_download_leaves_nobody_who_writes_into_its_file(
+    serve: Any, transport: Transport, tmp_path: Path, status: str
+) -> None:
+    asked, go = threading.Event(), threading.Event()
+    path = tmp_path / "x.part"
+
+    def talk(peer: socket.socket, head: bytes, number: int) -> None:
+        begin = b"HTTP/1.1 %s\r\ncontent-length: 200000\r\n\r\n" % (status or "200 OK").encode()
+        if status:
+            peer.sendall(begin + b"a" * 100_000)
+        asked.set()
+        go.wait(60)
+        with contextlib.suppress(OSError):  # it may have gone
+            peer.sendall((b"" if status else begin + b"a" * 100_000) + b"a" * 100_000)
+
+    server = serve(talk)
+    driver = AsyncDriver(transport, cast("Ledger", None))
+
+    def flow() -> Flow[None]:
+        yield from Stream(f"{server.url}/a", path, private=True)
+
+    async def main() -> None:
+        task = asyncio.create_task(driver.run(flow()))
+        await asyncio.to_thread(asked.wait, 60)
+        async with asyncio.timeout(60):
+            while status and not (path.exists() and path.stat().st_size):
+                await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    path.write_bytes(b"somebody else's")
+    go.set()
+    driver._pools["files"].shutdown(wait=True)
+    assert path.read_bytes() == b"somebody else's"
 
 
 def test_a_file_is_streamed_without_the_key_and_appended_on_206(

@@ -264,7 +264,12 @@ class AsyncDriver:
             case Paid():
                 raise TypeError("a paid step never runs in a coroutine")
             case Stream():
-                return await self._in_thread("files", step)
+                hold = _turns.Holding()
+                try:
+                    return await self._in_thread("files", replace(step, hold=hold))
+                except asyncio.CancelledError:
+                    hold.give_up()
+                    raise
             case _:
                 raise TypeError(f"{type(step).__name__} is no step of this driver")
 

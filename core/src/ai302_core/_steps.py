@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from . import _paths
 from ._frozen import once
@@ -236,6 +237,18 @@ class Streamed:
     sha256: str = ""
 
 
+class Hold(Protocol):
+    """Whether what a `Stream` brings may still be written.
+
+    file  the one it is written to, once it is open
+    """
+
+    file: IO[bytes] | None
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Around whatever changes the file. Raises where it may not be changed any more."""
+
+
 @dataclass(frozen=True)
 class Stream(Step[Streamed]):
     """GET `url` into the file `path`: no secret, no redirects followed, memory flat, synced at the end.
@@ -253,6 +266,7 @@ class Stream(Step[Streamed]):
     limit: int = 2**33
     private: bool = False
     began: Callable[[int, Mapping[str, str]], None] | None = None
+    hold: Hold | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

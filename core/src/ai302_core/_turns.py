@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Protocol
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import IO, TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from asyncio import Semaphore
@@ -97,3 +97,33 @@ class Desk:
         if self._seated:
             self._seated = False
             self._places.release()
+
+
+class Holding:
+    """Whether a thread may still write its download. Nobody can stop it while it waits for a host.
+
+    Who stops following it gives it up: from then on nothing is written, since the file may be somebody else's already.
+    """
+
+    class GivenUp(Exception):
+        """It may not."""
+
+    def __init__(self) -> None:
+        self.file: IO[bytes] | None = None
+        self._lock = threading.Lock()
+        self._given_up = False
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Around whatever changes the file. Raises GivenUp."""
+        with self._lock:
+            if self._given_up:
+                raise self.GivenUp
+            yield
+
+    def give_up(self) -> None:
+        """Let nothing more be written, once the piece is that is being written."""
+        with self._lock, suppress(OSError, ValueError):
+            self._given_up = True
+            if self.file is not None:
+                self.file.flush()  # else its end would come when it is closed

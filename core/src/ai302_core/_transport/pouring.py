@@ -16,6 +16,7 @@ from typing import IO, Self
 
 from ai302_core import _threads
 from ai302_core._steps import Stream, Streamed
+from ai302_core._turns import Holding
 
 from . import bodies
 
@@ -143,17 +144,22 @@ def poured(
                     break
         return Streamed(status, headers, step.path.stat().st_size if step.path.exists() else 0, head[:_HEAD])
     broken = ""
-    with step.path.open("ab" if status == 206 else "wb") as file, Hashing(step.path) as hashing:
-        if step.began is not None:
-            step.began(status, headers)
+    hold = step.hold or Holding()
+    with hold.writing():
+        file = hold.file = step.path.open("ab" if status == 206 else "wb")
+    with file, Hashing(step.path) as hashing:
+        with hold.writing():
+            if step.began is not None:
+                step.began(status, headers)
         size = file.tell()
         fresh = not size  # what is resumed is read once more at its end, not at every try
         try:
             for piece in pieces:
-                file.write(piece)
-                size += len(piece)
-                if fresh:
-                    hashing.take(piece, file)
+                with hold.writing():
+                    file.write(piece)
+                    size += len(piece)
+                    if fresh:
+                        hashing.take(piece, file)
                 if size > step.limit:
                     broken = f"it is larger than the limit of {step.limit} bytes"
                 elif pace.slow(size):
@@ -162,7 +168,8 @@ def poured(
                     break
         except failures as failure:
             broken = type(failure).__name__
-        file.flush()
+        with hold.writing():
+            file.flush()
         os.fsync(file.fileno())
         size = file.tell()
         sha256 = hashing.hexdigest() if fresh and not broken else ""
