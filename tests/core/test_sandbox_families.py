@@ -33,6 +33,11 @@ def ai302_sandbox():
     route = Route(name="poll", method="GET", path="/acme/{id}", handler=look)
     return Emulation(family="acme", routes=(route,))
 """
+ODD = """
+@hookimpl
+def ai302_sandbox():
+    return {"routes": ()}
+"""
 BROKEN = "raise SystemExit('its licence ran out')\n"
 
 
@@ -69,13 +74,14 @@ def test_a_link_of_a_sample_is_a_file_of_its_kind(kind: AssetKind, media_type: s
 def test_installed_families_are_served_and_broken_ones_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, source in (("acme", FAMILY + EMULATED), ("broken", BROKEN), ("plain", FAMILY)):
+    for name, source in (("acme", FAMILY + EMULATED), ("broken", BROKEN), ("plain", FAMILY), ("odd", FAMILY + ODD)):
         install(tmp_path, name, source.replace("NAME", name))
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
     with serve() as sandbox:
         assert httpx.get(f"{sandbox.url}/acme/7", verify=False).json() == {"id": "7"}
         assert any("broken" in sentence and "licence" in sentence for sentence in sandbox.skipped)
+        assert any("odd is left out: its ai302_sandbox gives dict" in sentence for sentence in sandbox.skipped)
         assert not any("plain" in sentence or "acme" in sentence for sentence in sandbox.skipped)
 
 

@@ -87,23 +87,6 @@ def test_the_check_says_what_to_mend(place: Path, gen302: Callable[..., Done]) -
     assert "importing it loads httpx: import it inside" in told.stdout
     assert "test_the_job_keeps_its_id [image]" in told.stdout
     assert "does job_id=('data.id',) name its path?" in told.stdout
-    asking = "import socket\n"
-    asking += "try:\n    socket.create_connection(('127.0.0.1', 9))\nexcept OSError:\n    pass\n"
-    hook = "\n\n@hookimpl\ndef ai302_sandbox():\n    return {'routes': ()}\n"
-    module.write_text(f"{text}{asking}{hook}")
-    told = gen302("plugins", "check", "boat", expect=2)
-    assert "importing it connects to ('127.0.0.1', 9)" in told.stdout
-    assert "sandbox\n  ai302_sandbox gives dict, not an Emulation: the sandbox leaves the family out" in told.stdout
-    left = gen302("sandbox", "--", sys.executable, "-c", "", expect=0)
-    assert "The family boat is left out: its ai302_sandbox gives dict, not an Emulation" in left.stderr
-    module.write_text(text + hook.replace("@hookimpl\n", ""))
-    assert "ai302_sandbox lacks @hookimpl" in gen302("plugins", "check", "boat", expect=2).stdout
-    module.write_text(text + hook.replace("return", "raise ValueError('no routes') or"))
-    assert "its ai302_sandbox fails: ValueError: no routes" in gen302("plugins", "check", "boat", expect=2).stdout
-    module.write_text(text.replace('at="status"', 'at="status", canceled="gone"'))
-    told = gen302("plugins", "check", "boat", expect=2)
-    assert "a tuple of one ends in a comma: ('gone',)" in told.stdout
-    assert "1 to mend" in told.stderr
     module.write_text("import time\ntime.sleep(60)\n")
     assert "is not done after 1 s" in gen302("plugins", "check", "boat", "--timeout", "1", expect=2).stdout
     module.write_text("import os\nos._exit(3)\n")
@@ -115,8 +98,26 @@ def test_the_check_says_what_to_mend(place: Path, gen302: Callable[..., Done]) -
     module.write_text(text)
     (module.parent / "samples/image.json").write_text('{"operation": "image"}')
     assert "The sample image.json cannot be used" in gen302("plugins", "check", "boat", expect=2).stdout
+
+
+def test_the_check_looks_beyond_the_contract(place: Path, gen302: Callable[..., Done]) -> None:
+    gen302("plugins", "new", "boat", expect=0)
+    module = install(place, "ai302-boat", "boat")
+    text = module.read_text("utf-8")
+    asking = "import socket\ntry:\n    socket.create_connection(('127.0.0.1', 9))\nexcept OSError:\n    pass\n"
+    hook = "\n\n@hookimpl\ndef ai302_sandbox():\n    return {'routes': ()}\n"
+    comma = text.replace('at="status"', 'at="status", canceled="gone"')
+    module.write_text(f"{comma}{asking}{hook}")
+    told = gen302("plugins", "check", "boat", expect=2)
+    assert "importing it connects to ('127.0.0.1', 9)" in told.stdout
+    assert "sandbox\n  ai302_sandbox gives dict, not an Emulation: the sandbox leaves the family out" in told.stdout
+    assert "a tuple of one ends in a comma: ('gone',)" in told.stdout
+    assert "3 to mend" in told.stderr
+    module.write_text(text + hook.replace("@hookimpl\n", ""))
     shutil.rmtree(module.parent / "samples")
-    assert "setuptools packs what [tool.setuptools.package-data] names" in gen302("plugins", "check", "boat").stdout
+    told = gen302("plugins", "check", "boat", expect=2)
+    assert "ai302_sandbox lacks @hookimpl" in told.stdout
+    assert "setuptools packs what [tool.setuptools.package-data] names" in told.stdout
 
 
 def test_names_that_cannot_be(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
