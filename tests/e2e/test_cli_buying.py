@@ -481,6 +481,11 @@ def test_who_waits_at_limits_of_his_own_is_told_why(
     done = gen302("submit", "a lamp", "--timeout", "0.5", "--json", expect=6)
     assert done.stderr.count("midjourney is at its own limit of open jobs or jobs a minute: waiting for a place") == 1
     assert (one(done)["error"]["type"], slow.paid) == ("RateLimitError", 1)
+    assert one(done)["error"]["hint"].startswith("gen302 jobs resume  #")
+    slow.advance(600)
+    gen302("jobs", "resume")
+    gen302("submit", "a lamp")
+    assert slow.paid == 2
 
 
 def test_the_timeout_of_what_buys_and_waits_is_for_the_whole(slow: RunningSandbox, gen302: Gen302) -> None:

@@ -223,7 +223,7 @@ def claimed(account: Account, intent: Intent, timeout: float) -> Flow[Claim]:
     full = RateLimitError(
         f"{account.name} is at its own limit of open jobs or jobs a minute. Nothing was sent.",
         status_code=0,
-        hint=f"Try again later, or raise [providers.{account.name}] limits in gen302.toml.",
+        hint=f"gen302 jobs resume  # what is done frees its place; or raise [providers.{account.name}] limits",
     )
     while True:
         intent = changed(intent, job=changed(intent.job, created_at=now))
